@@ -1,0 +1,3 @@
+//! The Kafka wire protocol: frames, headers, messages and record batches. Knows nothing of brokers.
+
+pub mod types;
