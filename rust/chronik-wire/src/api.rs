@@ -1,0 +1,138 @@
+//! The table of APIs: for each key its name, its messages and the versions offered.
+//!
+//! The single source: ApiVersions answers, dispatch and header choice all read it. A row needs both messages, and the
+//! compiler checks the row's versions against theirs, so nothing can be offered that cannot be decoded.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use crate::codec::Message;
+use crate::messages::*;
+
+/// A request body, tied to its API and its response.
+pub trait Request: Message {
+    /// The API the request belongs to.
+    const KEY: ApiKey;
+    /// The body that answers it.
+    type Response: Message;
+}
+
+/// `Name = key, advertised versions, first version with a layout, Request => Response;`
+macro_rules! apis {
+    ($(
+        $(#[$meta:meta])*
+        $name:ident = $key:literal, $advertised:expr, layouts $layouts:expr, $request:ident => $response:ident;
+    )*) => {
+        /// A Kafka API this crate has the messages of.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(i16)]
+        pub enum ApiKey {
+            $($(#[$meta])* $name = $key,)*
+        }
+
+        impl ApiKey {
+            /// All APIs, by rising key.
+            pub const ALL: &[ApiKey] = &[$(ApiKey::$name),*];
+
+            /// The API of a key, if it is in the table.
+            pub const fn from_i16(key: i16) -> Option<ApiKey> {
+                match key {
+                    $($key => Some(ApiKey::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// Kafka's name of the API.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(ApiKey::$name => stringify!($name),)*
+                }
+            }
+
+            /// The versions to advertise.
+            pub const fn versions(self) -> RangeInclusive<i16> {
+                match self {
+                    $(ApiKey::$name => $advertised,)*
+                }
+            }
+
+            /// The versions with a known layout. Narrower than what is advertised only for Produce, whose versions 0-2
+            /// clients want to see and nobody sends.
+            pub const fn layouts(self) -> RangeInclusive<i16> {
+                match self {
+                    $(ApiKey::$name => <$request as Message>::VERSIONS,)*
+                }
+            }
+
+            /// The first flexible version.
+            pub const fn flexible_from(self) -> i16 {
+                match self {
+                    $(ApiKey::$name => <$request as Message>::FLEXIBLE_FROM,)*
+                }
+            }
+        }
+
+        $(
+            impl Request for $request {
+                const KEY: ApiKey = ApiKey::$name;
+                type Response = $response;
+            }
+
+            const _: () = {
+                let (request, response) = (<$request as Message>::VERSIONS, <$response as Message>::VERSIONS);
+                assert!(*request.start() == $layouts && *response.start() == $layouts);
+                assert!(*request.end() == *($advertised).end() && *response.end() == *($advertised).end());
+                assert!(<$request as Message>::FLEXIBLE_FROM == <$response as Message>::FLEXIBLE_FROM);
+            };
+        )*
+    };
+}
+
+apis! {
+    /// Appends record batches.
+    Produce = 0, 0..=13, layouts 3, ProduceRequest => ProduceResponse;
+    /// Reads record batches.
+    Fetch = 1, 4..=18, layouts 4, FetchRequest => FetchResponse;
+    /// Finds offsets by timestamp.
+    ListOffsets = 2, 1..=11, layouts 1, ListOffsetsRequest => ListOffsetsResponse;
+    /// Describes brokers and topics.
+    Metadata = 3, 0..=13, layouts 0, MetadataRequest => MetadataResponse;
+    /// Names the coordinator of a group or transaction.
+    FindCoordinator = 10, 0..=6, layouts 0, FindCoordinatorRequest => FindCoordinatorResponse;
+    /// Lists the broker's APIs.
+    ApiVersions = 18, 0..=4, layouts 0, ApiVersionsRequest => ApiVersionsResponse;
+    /// Creates topics.
+    CreateTopics = 19, 2..=7, layouts 2, CreateTopicsRequest => CreateTopicsResponse;
+    /// Deletes topics.
+    DeleteTopics = 20, 1..=6, layouts 1, DeleteTopicsRequest => DeleteTopicsResponse;
+    /// Gives out producer ids.
+    InitProducerId = 22, 0..=5, layouts 0, InitProducerIdRequest => InitProducerIdResponse;
+    /// Finds where leader epochs ended.
+    OffsetForLeaderEpoch = 23, 2..=4, layouts 2, OffsetForLeaderEpochRequest => OffsetForLeaderEpochResponse;
+    /// Shows configuration.
+    DescribeConfigs = 32, 1..=4, layouts 1, DescribeConfigsRequest => DescribeConfigsResponse;
+    /// Describes the cluster.
+    DescribeCluster = 60, 0..=2, layouts 0, DescribeClusterRequest => DescribeClusterResponse;
+    /// Describes topics page by page.
+    DescribeTopicPartitions = 75, 0..=0, layouts 0, DescribeTopicPartitionsRequest => DescribeTopicPartitionsResponse;
+}
+
+impl ApiKey {
+    /// The version of the request header: 2 for flexible versions, else 1.
+    pub const fn request_header_version(self, version: i16) -> i16 {
+        if version >= self.flexible_from() { 2 } else { 1 }
+    }
+
+    /// The version of the response header: 1 for flexible versions, else 0. ApiVersions always uses 0, because the
+    /// client does not know yet what the broker speaks.
+    pub const fn response_header_version(self, version: i16) -> i16 {
+        let flexible = version >= self.flexible_from() && !matches!(self, ApiKey::ApiVersions);
+        if flexible { 1 } else { 0 }
+    }
+}
+
+impl fmt::Display for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
