@@ -82,6 +82,17 @@ pub fn next_frame(buffer: &mut BytesMut, limits: &FrameLimits) -> Result<Option<
     Ok(Some(buffer.split_to(length).freeze()))
 }
 
+/// The length field before a frame made of these pieces.
+///
+/// # Errors
+/// [`FrameError::TooLarge`] if the field cannot hold the length.
+pub fn length_prefix(pieces: &[Bytes]) -> Result<[u8; LENGTH_BYTES], FrameError> {
+    let length = pieces.iter().map(Bytes::len).sum();
+    i32::try_from(length)
+        .map(i32::to_be_bytes)
+        .map_err(|_| FrameError::TooLarge { length, max: i32::MAX as usize })
+}
+
 /// Bytes of room to make in the buffer before the next read: what the frame begun still lacks, at most as much as has
 /// come already, within fixed bounds. Errors are left to [`next_frame`].
 pub fn bytes_to_reserve(buffer: &[u8], limits: &FrameLimits) -> usize {

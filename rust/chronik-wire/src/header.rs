@@ -1,7 +1,7 @@
 //! Headers, and whole frames: a header, a body and the length before them.
 //!
 //! Brokers read a header with [`RequestHeader::read`], then the body with [`decode_request`], and answer with
-//! [`response_frame`]. Clients write [`request_frame`] and read [`decode_response`].
+//! [`response_frame`] or [`response_pieces`]. Clients write [`request_frame`] and read [`decode_response`].
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -37,7 +37,7 @@ pub enum HeaderError {
         /// The request's correlation id.
         correlation_id: i32,
     },
-    /// A version without a layout. Answer ApiVersions with [`unsupported_version_frame`]; for the others close.
+    /// A version without a layout. Answer ApiVersions with [`unsupported_version_pieces`]; for the others close.
     #[error("{api} has no version {version}")]
     UnsupportedVersion {
         /// The API.
@@ -145,6 +145,19 @@ pub fn response_frame<M: Message>(
     writer.finish_frame()
 }
 
+/// A response's header and body as pieces, without the length; [`crate::frame::length_prefix`] makes that.
+pub fn response_pieces<M: Message>(
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    body: &M,
+) -> Result<Vec<Bytes>, EncodeError> {
+    let mut writer = Writer::new();
+    write_response_header(&mut writer, api, version, correlation_id);
+    body.encode(&mut writer, version)?;
+    Ok(writer.finish())
+}
+
 /// Reads a whole response frame (without its length): the correlation id and the body.
 pub fn decode_response<R: Request>(frame: Bytes, version: i16) -> Result<(i32, R::Response), DecodeError> {
     let mut reader = Reader::new(frame);
@@ -156,8 +169,8 @@ pub fn decode_response<R: Request>(frame: Bytes, version: i16) -> Result<(i32, R
 }
 
 /// The answer to ApiVersions in a version the broker does not have: error 35 in the layout of version 0, which every
-/// client can read, with the versions it may try instead (KIP-511).
-pub fn unsupported_version_frame(
+/// client can read, with the versions it may try instead (KIP-511). Pieces without the length.
+pub fn unsupported_version_pieces(
     correlation_id: i32,
     api_keys: Vec<ApiVersion>,
 ) -> Result<Vec<Bytes>, EncodeError> {
@@ -166,5 +179,5 @@ pub fn unsupported_version_frame(
         api_keys,
         ..ApiVersionsResponse::default()
     };
-    response_frame(ApiKey::ApiVersions, 0, correlation_id, &body)
+    response_pieces(ApiKey::ApiVersions, 0, correlation_id, &body)
 }
