@@ -1,1 +1,38 @@
-//! Placeholder.
+//! Replicated brains as pure machines. Now: the controller of the metadata group `__meta`.
+//!
+//! A brain takes commands that the group has agreed on, in log order, and turns each into a reply
+//! and a new state. It owns no clock, no random source and no socket: ids, seeds and the view of
+//! who is alive come *in* the command, so that every replica computes the same bytes.
+//!
+//! The walk: a handler proposes a [`Command`] as one record of the log of `__meta`; every replica
+//! gives it to [`Controller::apply`]; the proposer finds its [`CommandReply`] under the
+//! [`CommandId`]; everybody else reads the [`MetaImage`].
+//!
+//! What must not happen here: reading time, drawing randomness, iterating an unordered map, or
+//! deciding who leads a partition (that is its Raft group's own business).
+
+mod apply;
+pub mod codec;
+pub mod command;
+pub mod config_catalogue;
+mod controller;
+mod image;
+pub mod limits;
+mod placement;
+mod reply;
+mod resolve;
+mod snapshot;
+
+pub use apply::topics::check_topic_name;
+pub use codec::CodecError;
+pub use command::{
+    Action, AlterConfigs, BrokerRegistration, Change, Command, CommandId, ConfigChange, ConfigOp,
+    ConfigResource, CreateTopics, DeleteTopics, Endpoint, NewTopic, OpKind, TopicDefaults, TopicRef,
+};
+pub use controller::Controller;
+pub use image::{Assignment, Broker, MetaImage, Topic};
+pub use reply::{CommandReply, CreatedTopic, DeletedTopic, ItemError, ReplyBody};
+pub use resolve::{
+    BrokerSettings, CleanupPolicy, ConfigSource, ConfigSynonym, ReadConsistency, ResolvedConfig,
+    TimestampType, TopicConfig,
+};
