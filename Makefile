@@ -1,0 +1,110 @@
+# The one entry for people and for CI.
+#
+#   make demo    a three-node cluster in one process, a read from a follower, and the proof
+#   make test    every check of the project
+#   make bench   the load generator, each number beside its limit
+#
+# Everything is made under this folder: .venv (Python) and target (Rust). Needs a C compiler, Rust and Python 3.10 or
+# newer; nothing else, no root. `make help` lists the smaller pieces.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PYTEST_WORKERS ?= 4
+VENV := .venv
+BIN := $(VENV)/bin
+CARGO := cargo
+WHEELS := target/wheels
+
+# The extension must not be linked against libpython, which many systems lack; maturin sets the same, and an equal
+# environment keeps cargo from building pyo3 twice.
+export PYO3_BUILD_EXTENSION_MODULE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# The clients that tests run in a process of their own, because only one version fits into one environment.
+OLD_CLIENTS := 2.0.2 2.2.21
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: demo
+demo: install ## produce to a leader, read from a follower, see the proof
+	$(BIN)/python -m chronik demo
+
+.PHONY: test
+test: check-tools ## every check: format, lints, stubs, Rust tests, the wheel, Python tests with real clients
+	@$(MAKE) --no-print-directory fmt-check
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test-rust
+	@$(MAKE) --no-print-directory install
+	@$(MAKE) --no-print-directory stubs
+	@$(MAKE) --no-print-directory test-python
+	@echo "make test: all passed"
+
+.PHONY: bench
+bench: check-tools ## the load generator in a release build
+	$(CARGO) run --locked --release -p chronik-bench -- $(BENCH_ARGS)
+
+.PHONY: check-tools
+check-tools: ## what is needed and what is missing
+	@PYTHON="$(PYTHON)" bash .ci/check-tools
+
+.PHONY: venv
+venv: $(VENV)/.ready ## the Python environment with pinned test requirements
+
+$(VENV)/.ready: tests/requirements.txt
+	@PYTHON="$(PYTHON)" bash .ci/check-tools
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement tests/requirements.txt
+	for version in $(OLD_CLIENTS); do \
+	  $(BIN)/python -m pip install --quiet --no-deps --upgrade --target "$(VENV)/clients/kafka-python-$$version" \
+	    "kafka-python==$$version"; \
+	done
+	touch $@
+
+.PHONY: wheel
+wheel: venv ## the wheel, as it is shipped, into target/wheels
+	rm -rf $(WHEELS)
+	$(BIN)/maturin build --quiet --locked --interpreter $(BIN)/python --out $(WHEELS)
+
+.PHONY: install
+install: wheel ## the wheel into .venv
+	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall $(WHEELS)/*.whl
+
+.PHONY: fmt
+fmt: venv ## format all sources
+	$(CARGO) fmt --all
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix --quiet .
+
+.PHONY: fmt-check
+fmt-check: venv
+	$(CARGO) fmt --all --check
+	$(BIN)/ruff format --check --quiet .
+
+.PHONY: lint
+lint: venv ## clippy and ruff, warnings are errors
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --log-level error check; \
+	else echo "skipped: cargo deny is not installed (optional)"; fi
+
+.PHONY: stubs
+stubs: ## the stubs against the module as it is installed
+	$(BIN)/python -m mypy.stubtest chronik --mypy-config-file pyproject.toml --ignore-disjoint-bases
+
+.PHONY: test-rust
+test-rust: ## the Rust tests
+	$(CARGO) test --locked --workspace --quiet
+
+.PHONY: test-python
+test-python: ## the Python tests against the installed wheel
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
+
+.PHONY: clean
+clean: ## remove what was made
+	rm -rf $(VENV) target

@@ -1,0 +1,1 @@
+"""What is behind the pytest plugin: the pool of clusters, foreign clusters, reports."""

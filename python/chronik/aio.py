@@ -1,0 +1,234 @@
+"""The asynchronous twin: the same names as coroutines, each running the blocking call on a thread of the loop.
+
+The brokers have threads of their own, so a call takes microseconds to milliseconds; the thread keeps the loop free.
+Properties stay properties: they do not wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from ._options import ConfigValue
+from .cluster import Cluster
+from .errors import ClusterTimeoutError
+from .node import LogLine, Node
+
+_PAUSE_FIRST_SECONDS = 0.0005
+_PAUSE_MAX_SECONDS = 0.02
+
+
+class AsyncNode:
+    """A node of an AsyncCluster; see :class:`chronik.Node`."""
+
+    def __init__(self, node: Node) -> None:
+        """Made by the cluster."""
+        self._node = node
+
+    @property
+    def id(self) -> int:
+        """The node id, as Metadata shows it."""
+        return self._node.id
+
+    @property
+    def rack(self) -> str:
+        """The rack; pass it as ``client_rack`` to make a consumer read from here."""
+        return self._node.rack
+
+    @property
+    def host(self) -> str:
+        """The host it listens on and advertises."""
+        return self._node.host
+
+    @property
+    def port(self) -> int:
+        """The Kafka port; a restart keeps it."""
+        return self._node.port
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """This node's own address."""
+        return self._node.bootstrap_servers
+
+    @property
+    def pinned_bootstrap_servers(self) -> str:
+        """A second address: whatever a client does through it, reads are served by this node."""
+        return self._node.pinned_bootstrap_servers
+
+    @property
+    def is_running(self) -> bool:
+        """False after ``kill`` or ``crash``, until ``restart``."""
+        return self._node.is_running
+
+    async def kill(self) -> None:
+        """As :meth:`chronik.Node.kill`."""
+        await asyncio.to_thread(self._node.kill)
+
+    async def crash(self, unsynced: str = "drop") -> None:
+        """As :meth:`chronik.Node.crash`."""
+        await asyncio.to_thread(self._node.crash, unsynced)
+
+    async def restart(self) -> None:
+        """As :meth:`chronik.Node.restart`."""
+        await asyncio.to_thread(self._node.restart)
+
+    async def freeze(self) -> None:
+        """As :meth:`chronik.Node.freeze`."""
+        await asyncio.to_thread(self._node.freeze)
+
+    async def thaw(self) -> None:
+        """As :meth:`chronik.Node.thaw`."""
+        await asyncio.to_thread(self._node.thaw)
+
+    async def stats(self) -> dict[str, int]:
+        """As :meth:`chronik.Node.stats`."""
+        return await asyncio.to_thread(self._node.stats)
+
+    async def logs(self) -> list[LogLine]:
+        """As :meth:`chronik.Node.logs`."""
+        return await asyncio.to_thread(self._node.logs)
+
+    def __eq__(self, other: object) -> bool:
+        return self._node == other._node if isinstance(other, AsyncNode) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._node)
+
+    def __repr__(self) -> str:
+        return repr(self._node).replace("<chronik.Node", "<chronik.AsyncNode")
+
+
+def _plain(node: AsyncNode | int) -> Node | int:
+    return node._node if isinstance(node, AsyncNode) else node
+
+
+class AsyncCluster:
+    """A cluster for asyncio programs: ``async with chronik.AsyncCluster(3) as cluster: ...``.
+
+    Takes the options of :class:`chronik.Cluster`.
+    """
+
+    def __init__(self, nodes: int = 3, **options: Any) -> None:
+        """Checks the options; starts nothing."""
+        self._cluster = Cluster(nodes, **options)
+
+    async def start(self) -> AsyncCluster:
+        """Starts all nodes and returns the cluster itself."""
+        await asyncio.to_thread(self._cluster.start)
+        return self
+
+    async def stop(self) -> None:
+        """Stops all nodes; twice is fine."""
+        await asyncio.to_thread(self._cluster.stop)
+
+    async def __aenter__(self) -> AsyncCluster:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def is_running(self) -> bool:
+        """True between ``start`` and ``stop``."""
+        return self._cluster.is_running
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The addresses of all nodes."""
+        return self._cluster.bootstrap_servers
+
+    @property
+    def nodes(self) -> list[AsyncNode]:
+        """All nodes by id, stopped ones included."""
+        return [AsyncNode(node) for node in self._cluster.nodes]
+
+    async def node(self, id: int) -> AsyncNode:
+        """The node with this id."""
+        return AsyncNode(self._cluster.node(id))
+
+    async def leader(self, topic: str, partition: int = 0) -> AsyncNode:
+        """As :meth:`chronik.Cluster.leader`."""
+        return AsyncNode(await asyncio.to_thread(self._cluster.leader, topic, partition))
+
+    async def followers(self, topic: str, partition: int = 0) -> list[AsyncNode]:
+        """As :meth:`chronik.Cluster.followers`."""
+        return [AsyncNode(node) for node in await asyncio.to_thread(self._cluster.followers, topic, partition)]
+
+    async def controller(self) -> AsyncNode:
+        """As :meth:`chronik.Cluster.controller`."""
+        return AsyncNode(await asyncio.to_thread(self._cluster.controller))
+
+    async def create_topic(
+        self,
+        name: str,
+        partitions: int = 1,
+        replication_factor: int | None = None,
+        config: Mapping[str, ConfigValue] | None = None,
+    ) -> None:
+        """As :meth:`chronik.Cluster.create_topic`."""
+        await asyncio.to_thread(self._cluster.create_topic, name, partitions, replication_factor, config)
+
+    async def delete_topic(self, name: str) -> None:
+        """As :meth:`chronik.Cluster.delete_topic`."""
+        await asyncio.to_thread(self._cluster.delete_topic, name)
+
+    async def transfer_leader(self, topic: str, partition: int, node: AsyncNode | int) -> None:
+        """As :meth:`chronik.Cluster.transfer_leader`."""
+        await asyncio.to_thread(self._cluster.transfer_leader, topic, partition, _plain(node))
+
+    async def cut(self, a: AsyncNode | int, b: AsyncNode | int, one_way: bool = False) -> None:
+        """As :meth:`chronik.Cluster.cut`."""
+        await asyncio.to_thread(self._cluster.cut, _plain(a), _plain(b), one_way)
+
+    async def isolate(self, node: AsyncNode | int) -> None:
+        """As :meth:`chronik.Cluster.isolate`."""
+        await asyncio.to_thread(self._cluster.isolate, _plain(node))
+
+    async def delay(self, a: AsyncNode | int, b: AsyncNode | int, ms: int) -> None:
+        """As :meth:`chronik.Cluster.delay`."""
+        await asyncio.to_thread(self._cluster.delay, _plain(a), _plain(b), ms)
+
+    async def drop(self, a: AsyncNode | int, b: AsyncNode | int, ratio: float) -> None:
+        """As :meth:`chronik.Cluster.drop`."""
+        await asyncio.to_thread(self._cluster.drop, _plain(a), _plain(b), ratio)
+
+    async def recover(self) -> None:
+        """As :meth:`chronik.Cluster.recover`."""
+        await asyncio.to_thread(self._cluster.recover)
+
+    async def power_cut(self) -> None:
+        """As :meth:`chronik.Cluster.power_cut`."""
+        await asyncio.to_thread(self._cluster.power_cut)
+
+    async def wait_for(self, predicate: Callable[[], object | Awaitable[object]], timeout: float = 5) -> None:
+        """Returns as soon as ``predicate()``, a function or a coroutine function, is true."""
+        deadline = time.monotonic() + timeout
+        pause = _PAUSE_FIRST_SECONDS
+        while True:
+            outcome = predicate()
+            if inspect.isawaitable(outcome):
+                outcome = await outcome
+            if outcome:
+                return
+            if time.monotonic() >= deadline:
+                name = getattr(predicate, "__name__", repr(predicate))
+                raise ClusterTimeoutError(f"{name}: still false after {timeout} s")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _PAUSE_MAX_SECONDS)
+
+    async def stats(self) -> dict[str, int]:
+        """As :meth:`chronik.Cluster.stats`."""
+        return await asyncio.to_thread(self._cluster.stats)
+
+    async def logs(self) -> dict[int, list[LogLine]]:
+        """As :meth:`chronik.Cluster.logs`."""
+        return await asyncio.to_thread(self._cluster.logs)
+
+    def __repr__(self) -> str:
+        return repr(self._cluster).replace("<chronik.Cluster", "<chronik.AsyncCluster")

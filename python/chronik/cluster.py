@@ -1,0 +1,297 @@
+"""A cluster of real brokers inside this process."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+
+from . import _chronik, _lifetime, _logs, _options
+from .errors import ChronikWarning, ClusterStateError, InvalidTypeError, InvalidValueError
+from .node import LogLine, Node
+from .testing import wait_for
+
+PARTITIONS_MAX = 100_000
+REPLICATION_FACTOR_MAX = 64
+DELAY_MS_MAX = 600_000
+_REPR_LEADERS_MAX = 8
+
+
+class Cluster:
+    """Chronik nodes in this process, speaking the Kafka protocol on real ports.
+
+    Use it as a context manager, or call ``start()`` and ``stop()``. When ``start`` returns every node's Metadata shows
+    every node. All options but ``nodes`` are by keyword:
+
+    - ``nodes``: how many; ids count from ``first_node_id``.
+    - ``racks``: one name per node; default ``rack-1``, ``rack-2``, ...
+    - ``ports``: one per node; default: the system chooses.
+    - ``host``: where to listen; also what is advertised.
+    - ``data_dir``: a path makes the data real files; default: memory, in which a crash still loses unsynced bytes.
+    - ``durability``: ``"fsync"`` (an acknowledged record is synced on a majority) or ``"os"``.
+    - ``transport``: ``"inproc"`` or ``"tcp"`` between the nodes.
+    - ``shards``: threads over which partitions are spread.
+    - ``config``: Kafka broker configuration by its Kafka names, and chronik's own, such as
+      ``{"chronik.read.consistency": "local"}``.
+    - ``name``: shown in logs.
+    """
+
+    def __init__(
+        self,
+        nodes: int = 3,
+        *,
+        racks: Sequence[str] | None = None,
+        ports: Sequence[int] | None = None,
+        host: str = "127.0.0.1",
+        data_dir: str | os.PathLike[str] | None = None,
+        durability: str = "fsync",
+        transport: str = "inproc",
+        shards: int = 1,
+        config: Mapping[str, _options.ConfigValue] | None = None,
+        clock: str = "real",
+        first_node_id: int = 1,
+        name: str | None = None,
+    ) -> None:
+        """Checks the options; starts nothing."""
+        # First, so that a finaliser finds it even when an option is refused.
+        self._engine: _chronik.Cluster | None = None
+        self._stopped_engine: _chronik.Cluster | None = None
+        self._options = _options.cluster_options(
+            nodes=nodes,
+            racks=racks,
+            ports=ports,
+            host=host,
+            data_dir=data_dir,
+            durability=durability,
+            transport=transport,
+            shards=shards,
+            config_=config,
+            clock=clock,
+            first_node_id=first_node_id,
+            name=name,
+        )
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._nodes: dict[int, Node] = {}
+
+    # Life.
+
+    def start(self) -> Cluster:
+        """Starts all nodes and returns the cluster itself."""
+        with self._lock:
+            if self._engine is not None:
+                raise ClusterStateError("the cluster runs already; stop it first or make a second one")
+            _logs.acquire()
+            try:
+                engine = _chronik.Cluster.start(**vars(self._options))
+            except BaseException:
+                _logs.release()
+                raise
+            self._pid = os.getpid()
+            self._engine = engine
+            self._nodes = {id: Node(self, *engine.node(id)[:5]) for id in engine.node_ids()}
+            _lifetime.register(self)
+        for text in engine.warnings():
+            warnings.warn(text, ChronikWarning, stacklevel=2)
+        return self
+
+    def stop(self) -> None:
+        """Stops all nodes and leaves no thread, port or temporary file behind; twice is fine."""
+        if self._engine is None:
+            return
+        # Before the lock: in the child of a fork nobody may be left to release it.
+        _lifetime.check_process(self._pid)
+        with self._lock:
+            engine = self._engine
+            if engine is None:
+                return
+            try:
+                engine.stop()
+            finally:
+                self._engine, self._stopped_engine = None, engine
+                _lifetime.unregister(self)
+                _logs.release()
+
+    def __enter__(self) -> Cluster:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # A child that falls out of the block after a fork has nothing to stop: the cluster is its parent's.
+        if os.getpid() == self._pid:
+            self.stop()
+
+    def __del__(self) -> None:
+        engine = self._engine
+        if engine is None or os.getpid() != self._pid:
+            return
+        self._engine = None
+        engine.stop_in_background()
+        _logs.abandon()
+        warnings.warn(
+            f"a chronik cluster at {engine.bootstrap_servers()} was dropped without stop()",
+            ResourceWarning,
+            stacklevel=2,
+            source=self,
+        )
+
+    # Who is who.
+
+    @property
+    def is_running(self) -> bool:
+        """True between ``start`` and ``stop``."""
+        return self._engine is not None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The addresses of all nodes, ``host:port,host:port``."""
+        return self._running_engine().bootstrap_servers()
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All nodes by id, stopped ones included."""
+        self._running_engine()
+        return list(self._nodes.values())
+
+    def node(self, id: int) -> Node:
+        """The node with this id."""
+        return self._nodes[self._node_id("id", id)]
+
+    def leader(self, topic: str, partition: int = 0) -> Node:
+        """The node that leads the partition; waits for an election under way."""
+        engine = self._running_engine()
+        return self._nodes[engine.leader(_options.text("topic", topic), _partition(partition))]
+
+    def followers(self, topic: str, partition: int = 0) -> list[Node]:
+        """The nodes with the other replicas, stopped ones included."""
+        engine = self._running_engine()
+        ids = engine.followers(_options.text("topic", topic), _partition(partition))
+        return [self._nodes[id] for id in ids]
+
+    def controller(self) -> Node:
+        """The node that leads the metadata group; waits for an election under way."""
+        return self._nodes[self._running_engine().controller()]
+
+    # Topics.
+
+    def create_topic(
+        self,
+        name: str,
+        partitions: int = 1,
+        replication_factor: int | None = None,
+        config: Mapping[str, _options.ConfigValue] | None = None,
+    ) -> None:
+        """Creates a topic; when it returns every node knows every leader. The default factor is min(3, nodes)."""
+        engine = self._running_engine()
+        _options.integer("partitions", partitions, 1, PARTITIONS_MAX)
+        if replication_factor is not None:
+            _options.integer("replication_factor", replication_factor, 1, REPLICATION_FACTOR_MAX)
+        engine.create_topic(
+            _options.text("name", name), partitions, replication_factor, _options.config("config", config)
+        )
+
+    def delete_topic(self, name: str) -> None:
+        """Deletes a topic and its data."""
+        self._running_engine().delete_topic(_options.text("name", name))
+
+    def transfer_leader(self, topic: str, partition: int, node: Node | int) -> None:
+        """Moves a partition's leadership to a node and waits until it leads."""
+        to = self._node_id("node", node)
+        self._running_engine().transfer_leader(_options.text("topic", topic), _partition(partition), to)
+
+    # Faults of links.
+
+    def cut(self, a: Node | int, b: Node | int, one_way: bool = False) -> None:
+        """Cuts the link between two nodes; with ``one_way`` only what goes from ``a`` to ``b``. Clients reach both."""
+        self._running_engine().cut(self._node_id("a", a), self._node_id("b", b), bool(one_way))
+
+    def isolate(self, node: Node | int) -> None:
+        """Cuts all links of a node to other nodes. Clients still reach it."""
+        self._running_engine().isolate(self._node_id("node", node))
+
+    def delay(self, a: Node | int, b: Node | int, ms: int) -> None:
+        """Delays every message between two nodes by ``ms`` milliseconds; 0 ends it."""
+        checked = _options.integer("ms", ms, 0, DELAY_MS_MAX)
+        self._running_engine().delay(self._node_id("a", a), self._node_id("b", b), checked)
+
+    def drop(self, a: Node | int, b: Node | int, ratio: float) -> None:
+        """Loses the share ``ratio`` (0 to 1) of the messages between two nodes; 0 ends it."""
+        checked = _options.number("ratio", ratio, 0.0, 1.0)
+        self._running_engine().drop_ratio(self._node_id("a", a), self._node_id("b", b), checked)
+
+    def recover(self) -> None:
+        """Heals all links: cuts, delays and losses end."""
+        self._running_engine().recover()
+
+    def power_cut(self) -> None:
+        """All nodes stop at once, lose every byte that was not synced, and start again."""
+        self._running_engine().power_cut()
+
+    # Looking and waiting.
+
+    def wait_for(self, predicate: Callable[[], object], timeout: float = 5) -> None:
+        """Returns as soon as ``predicate()`` is true; ClusterTimeoutError after ``timeout`` seconds."""
+        wait_for(predicate, timeout)
+
+    def stats(self) -> dict[str, int]:
+        """The counters of all running nodes, added up by name."""
+        engine = self._running_engine()
+        total: dict[str, int] = {}
+        for id in self._nodes:
+            for name, count in engine.node_stats(id).items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+    def logs(self) -> dict[int, list[LogLine]]:
+        """The newest log lines of every node, by node id; also after ``stop``."""
+        return {id: node.logs() for id, node in self._nodes.items()}
+
+    def __repr__(self) -> str:
+        name = f" {self._options.name!r}" if self._options.name else ""
+        engine = self._engine
+        if engine is None or os.getpid() != self._pid:
+            return f"<chronik.Cluster{name} of {self._options.nodes} nodes, not running>"
+        leaders = engine.leaders()
+        shown = [f"{topic}/{part}->{leader or '?'}" for topic, part, leader in leaders[:_REPR_LEADERS_MAX]]
+        more = [f"and {len(leaders) - len(shown)} more"] if len(leaders) > len(shown) else []
+        leading = f", leaders {', '.join(shown + more)}" if shown else ""
+        nodes = ", ".join(f"{id}={node.bootstrap_servers}" for id, node in self._nodes.items())
+        return f"<chronik.Cluster{name} of {len(self._nodes)} nodes at {nodes}{leading}>"
+
+    # Inside.
+
+    def _running_engine(self) -> _chronik.Cluster:
+        engine = self._engine
+        if engine is None:
+            raise ClusterStateError("the cluster is not running; call start() or use it in a with block")
+        return engine
+
+    def _any_engine(self) -> _chronik.Cluster:
+        engine = self._engine or self._stopped_engine
+        if engine is None:
+            raise ClusterStateError("the cluster was never started; call start() or use it in a with block")
+        return engine
+
+    def _is_node_running(self, id: int) -> bool:
+        engine = self._engine
+        return engine is not None and engine.node(id)[5]
+
+    def _node_id(self, argument: str, value: Node | int) -> int:
+        self._running_engine()
+        ids = ", ".join(str(id) for id in self._nodes)
+        if isinstance(value, Node):
+            if value._cluster is not self:
+                raise InvalidValueError(f"{argument}={value!r} is a node of another cluster; allowed is {ids}")
+            return value.id
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InvalidTypeError(f"{argument}={value!r} is neither a Node nor a node id; allowed is {ids}")
+        if value not in self._nodes:
+            raise InvalidValueError(f"{argument}={value!r} is not a node of this cluster; allowed is {ids}")
+        return value
+
+
+def _partition(value: int) -> int:
+    return _options.integer("partition", value, 0, PARTITIONS_MAX)

@@ -1,0 +1,79 @@
+"""Every error chronik raises, in one place.
+
+All derive from :class:`ChronikError`, and from the built-in class a caller would expect, so that both
+``except chronik.ChronikError`` and ``except TimeoutError`` catch what they say. The extension module raises these same
+classes; it defines none of its own.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AddressError",
+    "ChronikError",
+    "ChronikWarning",
+    "ClusterStateError",
+    "ClusterTimeoutError",
+    "ForkError",
+    "InternalError",
+    "InvalidTypeError",
+    "InvalidValueError",
+    "KafkaError",
+    "NotFoundError",
+    "TopicExistsError",
+]
+
+
+class ChronikError(Exception):
+    """Base of every error raised by chronik."""
+
+
+class InvalidValueError(ChronikError, ValueError):
+    """An argument has a value that is not allowed; the text names argument, value and what is allowed."""
+
+
+class InvalidTypeError(ChronikError, TypeError):
+    """An argument has the wrong type; the text names argument, value and what is allowed."""
+
+
+class NotFoundError(ChronikError, LookupError):
+    """No such node, topic or partition."""
+
+
+class TopicExistsError(ChronikError):
+    """A topic of that name exists already."""
+
+
+class ClusterStateError(ChronikError, RuntimeError):
+    """The cluster or node is not in a state that allows the call: not started, stopped, killed."""
+
+
+class ClusterTimeoutError(ChronikError, TimeoutError):
+    """A bounded wait ended without the thing waited for."""
+
+
+class AddressError(ChronikError, OSError):
+    """An address could not be bound or reached."""
+
+
+class KafkaError(ChronikError):
+    """A broker answered with a Kafka error code.
+
+    ``code`` is the number of the Kafka protocol, for example 6 for NOT_LEADER_OR_FOLLOWER.
+    """
+
+    def __init__(self, message: str, code: int = -1) -> None:
+        """An error with its text and code."""
+        super().__init__(message)
+        self.code = code
+
+
+class ForkError(ChronikError, RuntimeError):
+    """A cluster was used in a child process made by ``fork()``: threads do not survive a fork."""
+
+
+class InternalError(ChronikError, RuntimeError):
+    """A broken invariant inside chronik. Please report it."""
+
+
+class ChronikWarning(UserWarning):
+    """Something is accepted and has no effect, for example a Kafka configuration chronik has no use for."""
