@@ -1,0 +1,37 @@
+//! The named bounds of this crate: what an entry, a segment, a read and a log of un-synced operations may reach.
+
+/// Largest payload of one entry. Above the largest request frame (100 MiB), so that a length beyond it on
+/// disk can only be damage.
+pub const ENTRY_DATA_BYTES_MAX: usize = 128 << 20;
+
+/// Largest segment whatever the configuration says: positions inside a segment are 32 bits wide.
+pub const SEGMENT_BYTES_MAX: u64 = 2 << 30;
+
+/// Smallest configured segment size that is taken as is. Tests roll with tiny segments.
+pub const SEGMENT_BYTES_MIN: u64 = 128;
+
+/// Largest snapshot that is read back or accepted.
+pub const SNAPSHOT_BYTES_MAX: u64 = 1 << 30;
+
+/// What a lookup reads at once: a bit more than one stretch of the sparse index.
+pub(crate) const LOOKUP_WINDOW_BYTES: usize = 8 << 10;
+
+/// What a sequential read of a closed segment, recovery included, reads at once.
+pub(crate) const SCAN_WINDOW_BYTES: usize = 1 << 20;
+
+/// Directory operations that MemDisk remembers as un-synced; the oldest become durable beyond it, as a file
+/// system's journal commits by itself.
+pub(crate) const UNSYNCED_DIRECTORY_OPERATIONS_MAX: usize = 1024;
+
+/// In-place changes per file that MemDisk can undo; the oldest become durable beyond it.
+pub(crate) const UNSYNCED_OVERWRITES_MAX: usize = 1024;
+
+/// Appends up to this size are packed by MemDisk into a slab, so that 100 bytes do not keep a whole network
+/// buffer alive.
+pub(crate) const PACKED_APPEND_BYTES_MAX: usize = 1 << 10;
+
+/// Size at which MemDisk closes a slab of packed appends and begins another.
+pub(crate) const SLAB_BYTES: usize = 64 << 10;
+
+/// Pieces handed to one vectored write; Linux takes 1,024.
+pub(crate) const VECTORED_PIECES_MAX: usize = 1024;
