@@ -39,3 +39,6 @@ pub mod header;
 pub mod limits;
 pub mod messages;
 pub mod types;
+
+#[cfg(test)]
+mod tests;

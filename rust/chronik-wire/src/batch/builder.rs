@@ -172,20 +172,37 @@ impl BatchBuilder {
             self.max_timestamp = timestamp_ms;
         }
         self.max_timestamp = self.max_timestamp.max(timestamp_ms);
-        let mut body = Vec::with_capacity(record_bytes_hint(key, value));
-        body.push(0);
-        put_varlong(&mut body, timestamp_ms.saturating_sub(self.base_timestamp));
-        put_varlong(&mut body, i64::from(self.count));
-        put_nullable(&mut body, key);
-        put_nullable(&mut body, value);
-        put_varlong(&mut body, headers.len() as i64);
+        let timestamp_delta = timestamp_ms.saturating_sub(self.base_timestamp);
+        let offset_delta = i64::from(self.count);
+        let fields_bytes = 1
+            + varlong_bytes(timestamp_delta)
+            + varlong_bytes(offset_delta)
+            + nullable_bytes(key)
+            + nullable_bytes(value)
+            + varlong_bytes(headers.len() as i64)
+            + headers
+                .iter()
+                .map(|(key, value)| nullable_bytes(Some(key.as_bytes())) + nullable_bytes(*value))
+                .sum::<usize>();
+        let out = &mut self.records;
+        out.reserve(varlong_bytes(fields_bytes as i64) + fields_bytes);
+        put_varlong(out, fields_bytes as i64);
+        let fields_from = out.len();
+        out.push(0);
+        put_varlong(out, timestamp_delta);
+        put_varlong(out, offset_delta);
+        put_nullable(out, key);
+        put_nullable(out, value);
+        put_varlong(out, headers.len() as i64);
         for (key, value) in headers {
-            put_nullable(&mut body, Some(key.as_bytes()));
-            put_nullable(&mut body, *value);
+            put_nullable(out, Some(key.as_bytes()));
+            put_nullable(out, *value);
         }
-        self.records.reserve(body.len() + varlong_bytes(body.len() as i64));
-        put_varlong(&mut self.records, body.len() as i64);
-        self.records.extend_from_slice(&body);
+        assert_eq!(
+            out.len() - fields_from,
+            fields_bytes,
+            "a record must be as long as its length field says"
+        );
         self.count += 1;
     }
 
@@ -260,7 +277,9 @@ fn put_nullable(out: &mut Vec<u8>, field: Option<&[u8]>) {
     }
 }
 
-/// Room for a record's fields and the varints between them.
-fn record_bytes_hint(key: Option<&[u8]>, value: Option<&[u8]>) -> usize {
-    key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + 32
+fn nullable_bytes(field: Option<&[u8]>) -> usize {
+    match field {
+        Some(bytes) => varlong_bytes(bytes.len() as i64) + bytes.len(),
+        None => varlong_bytes(-1),
+    }
 }

@@ -82,6 +82,15 @@ macro_rules! message {
             }
         }
 
+        #[cfg(test)]
+        impl $crate::tests::sample::Sample for $name {
+            fn sample(source: &mut $crate::tests::sample::Source, layout: $crate::codec::Layout) -> Self {
+                let mut value = $name::default();
+                $(message!(@sample value, source, layout, $field, $($spec)*);)*
+                value
+            }
+        }
+
         $(impl $crate::codec::Message for $name {
             const NAME: &'static str = stringify!($name);
             const VERSIONS: std::ops::RangeInclusive<i16> = $versions;
@@ -147,6 +156,17 @@ macro_rules! message {
     };
     (@write_tagged $value:ident, $defaults:ident, $writer:ident, $layout:ident, $field:ident,
         $versions:expr $(, nullable $nullable:expr)?) => {};
+
+    (@sample $value:ident, $source:ident, $layout:ident, $field:ident, $versions:expr, tag $tag:literal) => {
+        message!(@sample $value, $source, $layout, $field, $versions);
+    };
+    (@sample $value:ident, $source:ident, $layout:ident, $field:ident,
+        $versions:expr $(, nullable $nullable:expr)?) => {
+        if ($versions).contains(&$layout.version) {
+            let layout = message!(@layout $layout $(, $nullable)?);
+            $value.$field = $crate::tests::sample::Sample::sample($source, layout);
+        }
+    };
 
     (@layout $layout:ident) => { $layout.with_nullable(true) };
     (@layout $layout:ident, $nullable:expr) => { $layout.with_nullable(($nullable).contains(&$layout.version)) };

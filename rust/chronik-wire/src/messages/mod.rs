@@ -1,6 +1,6 @@
 //! The messages: one file per API, holding its request and its response.
 //!
-//! A file is a declaration in the language of [`declare`], nothing else. Names and field order are those of Kafka's
+//! A file is a declaration in the language of the `message!` macro, which `declare.rs` explains, and little else. Names and field order are those of Kafka's
 //! schema; fields hold what the client sent, unchecked. Adding an API: a file here and a row in [`crate::api`].
 
 #[macro_use]
