@@ -49,6 +49,13 @@ pub struct ResolvedConfig {
     pub synonyms: Vec<ConfigSynonym>,
 }
 
+impl ResolvedConfig {
+    /// Whether somebody set the value.
+    pub fn is_set(&self) -> bool {
+        self.source != ConfigSource::Default
+    }
+}
+
 /// What a broker was started with, by Kafka's names.
 type Statics = BTreeMap<String, String>;
 

@@ -101,6 +101,30 @@ impl ConfigKey {
         }
     }
 
+    /// Whether Kafka keeps the key from listings: it is shown only where it is set.
+    pub fn is_internal(&self) -> bool {
+        self.name.starts_with("internal.") || self.name.starts_with("unstable.")
+    }
+
+    /// A sentence or two for people: what the value must be, when it may change, what it does here.
+    pub fn documentation(&self) -> String {
+        let rule = match self.rule {
+            Rule::Any => String::new(),
+            Rule::AtLeast(least) => format!(", at least {least}"),
+            Rule::MinusOneOrAtLeast(least) => format!(", -1 or at least {least}"),
+            Rule::Between(least, most) => format!(", {least} to {most}"),
+            Rule::Fraction => ", 0 to 1".to_owned(),
+            Rule::OneOf(words) => format!(", one of {}", words.join(", ")),
+            Rule::ListOf(words) => format!(" of {}", words.join(", ")),
+            Rule::OnlyFalse => ", always false".to_owned(),
+        };
+        let effect = match self.effect {
+            Effect::Works => "",
+            Effect::None => " Known to Kafka; has no effect in chronik.",
+        };
+        format!("{:?}{rule}.{effect}", self.kind)
+    }
+
     const fn rule(mut self, rule: Rule) -> Self {
         self.rule = rule;
         self
