@@ -1,1 +1,43 @@
-//! Placeholder.
+//! One raft member per partition, and the host that drives all members of one shard.
+//!
+//! The raft log is the Kafka log: one record batch is one raft entry, stored once by `chronik-log`. A [`Replica`]
+//! owns raft's `RawNode` and drains its readies in the documented order; a [`Host`] owns the replicas of one node
+//! on one shard and runs them one turn at a time. Inputs (time, messages, sync results, requests) go in, a
+//! [`TurnOutput`] (messages, a sync job) comes out. Claims about the end of the log pass the read gate.
+//!
+//! Pure: no sockets, threads, clocks or random source. The same code runs in production, inside a test process and
+//! in a seeded simulation.
+
+mod batch;
+mod codec;
+mod config;
+mod counters;
+mod election;
+mod entry;
+mod error;
+mod gate;
+mod host;
+mod ids;
+mod insync;
+pub mod limits;
+mod logging;
+mod message;
+mod producers;
+mod replica;
+mod snapshot;
+mod storage;
+mod waiter;
+
+pub use chronik_log::{BatchAt, Index, Term};
+pub use codec::CodecError;
+pub use config::{Faults, GateMode, HostConfig, Machine, MachineError, ReplicaSpec, SyncMode, TopicSettings};
+pub use counters::{Counter, ReplicaCounters};
+pub use error::{AppendError, ReadError, ReplicaError};
+pub use gate::{GateError, GateErrorKind, GatePass};
+pub use host::{Host, SyncJob, SyncReport, SyncTicket, TurnOutput};
+pub use message::{BarrierOutcome, ReplicaMessage};
+pub use replica::{
+    Acks, AppendReceiver, Appended, EpochEnd, FollowerProgress, LeaderChange, ReadView, Replica, Role,
+    TimestampedOffset,
+};
+pub use waiter::Waiter;

@@ -1,0 +1,111 @@
+//! Messages for groups that do not exist here yet: kept for a moment, within bounds.
+//!
+//! Nodes create the replicas of a new partition at slightly different times. The first election would otherwise
+//! lose its messages and wait for a timeout. What is dropped here costs raft a retry, nothing else.
+
+use std::collections::VecDeque;
+
+use chronik_wire::types::{NodeId, PartitionKey};
+
+use crate::counters::ReplicaCounters;
+use crate::limits;
+use crate::message::ReplicaMessage;
+
+#[derive(Debug)]
+struct Early {
+    key: PartitionKey,
+    from: NodeId,
+    message: ReplicaMessage,
+    bytes: usize,
+    arrived_ms: u64,
+}
+
+/// Messages in order of arrival.
+#[derive(Debug, Default)]
+pub(super) struct EarlyMessages {
+    kept: VecDeque<Early>,
+    bytes: usize,
+}
+
+impl EarlyMessages {
+    /// Keeps a message, or drops it when the bounds are reached.
+    pub(super) fn keep(
+        &mut self,
+        key: PartitionKey,
+        from: NodeId,
+        message: ReplicaMessage,
+        now_ms: u64,
+        counters: &ReplicaCounters,
+    ) {
+        let bytes = message.size_bytes();
+        if self.kept.len() >= limits::EARLY_MESSAGES_MAX || self.bytes + bytes > limits::EARLY_BYTES_MAX {
+            return counters.early_messages_dropped.increment();
+        }
+        counters.early_messages_kept.increment();
+        self.bytes += bytes;
+        self.kept.push_back(Early { key, from, message, bytes, arrived_ms: now_ms });
+    }
+
+    /// Takes the messages of a group that exists now.
+    pub(super) fn take(&mut self, key: PartitionKey) -> Vec<(NodeId, ReplicaMessage)> {
+        let (mine, others): (VecDeque<_>, _) =
+            std::mem::take(&mut self.kept).into_iter().partition(|early| early.key == key);
+        self.kept = others;
+        self.bytes -= mine.iter().map(|early| early.bytes).sum::<usize>();
+        mine.into_iter().map(|early| (early.from, early.message)).collect()
+    }
+
+    /// Drops what is too old.
+    pub(super) fn on_tick(&mut self, now_ms: u64, counters: &ReplicaCounters) {
+        let too_old = |early: &Early| now_ms.saturating_sub(early.arrived_ms) >= limits::EARLY_AGE_MS_MAX;
+        while self.kept.front().is_some_and(too_old) {
+            let Some(early) = self.kept.pop_front() else { break };
+            self.bytes -= early.bytes;
+            counters.early_messages_dropped.increment();
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chronik_wire::types::{PartitionIndex, TopicId};
+
+    fn key(partition: i32) -> PartitionKey {
+        PartitionKey::new(TopicId(9), PartitionIndex(partition))
+    }
+
+    fn barrier(request_id: u64) -> ReplicaMessage {
+        ReplicaMessage::ReadBarrier { request_id, wait_ms: 1 }
+    }
+
+    #[test]
+    fn messages_wait_for_their_group_in_order_and_for_a_second() {
+        let counters = ReplicaCounters::default();
+        let mut early = EarlyMessages::default();
+        early.keep(key(1), NodeId(1), barrier(1), 0, &counters);
+        early.keep(key(2), NodeId(1), barrier(2), 500, &counters);
+        early.keep(key(1), NodeId(2), barrier(3), 500, &counters);
+        assert_eq!(early.take(key(1)), vec![(NodeId(1), barrier(1)), (NodeId(2), barrier(3))]);
+        early.on_tick(1_499, &counters);
+        assert!(!early.is_empty());
+        early.on_tick(1_500, &counters);
+        assert!(early.is_empty());
+        assert_eq!(early.bytes, 0);
+    }
+
+    #[test]
+    fn the_buffer_is_bounded() {
+        let counters = ReplicaCounters::default();
+        let mut early = EarlyMessages::default();
+        for id in 0..=limits::EARLY_MESSAGES_MAX as u64 {
+            early.keep(key(1), NodeId(1), barrier(id), 0, &counters);
+        }
+        assert_eq!(early.take(key(1)).len(), limits::EARLY_MESSAGES_MAX);
+        assert_eq!(counters.early_messages_dropped.get(), 1);
+    }
+}

@@ -1,0 +1,45 @@
+//! What the edge tells a host: time, messages, the life and death of other nodes.
+
+use chronik_wire::types::{NodeId, PartitionKey};
+
+use super::Host;
+use crate::message::ReplicaMessage;
+
+impl Host {
+    /// One tick interval passed. After a pause the edge calls this once, not once per missed tick: elections of
+    /// the past serve nobody.
+    pub fn on_tick(&mut self, now_ms: u64) {
+        self.shared.see_time(now_ms);
+        self.early.on_tick(now_ms, &self.shared.counters);
+        for key in self.shared.awake.clone() {
+            self.with_replica(key, |replica, shared| replica.tick(shared));
+        }
+    }
+
+    /// A message from another node's replica. Messages for a group that does not exist here yet are kept for a
+    /// moment.
+    pub fn on_message(&mut self, from: NodeId, key: PartitionKey, message: ReplicaMessage) {
+        if !self.replicas.contains_key(&key) {
+            let now_ms = self.shared.now_ms;
+            return self.early.keep(key, from, message, now_ms, &self.shared.counters);
+        }
+        self.with_replica(key, |replica, shared| replica.on_message(from, message, shared));
+    }
+
+    /// Another node is down. `certain` means that it was killed or stopped on purpose, so that its groups may
+    /// elect at once; else they wait for their own timeouts.
+    pub fn on_peer_down(&mut self, node: NodeId, certain: bool) {
+        self.shared.down.insert(node);
+        for key in self.keys().collect::<Vec<_>>() {
+            self.with_replica(key, |replica, shared| replica.on_peer_down(node, certain, shared));
+        }
+    }
+
+    /// Another node is up, or up again.
+    pub fn on_peer_up(&mut self, node: NodeId) {
+        self.shared.down.remove(&node);
+        for key in self.keys().collect::<Vec<_>>() {
+            self.with_replica(key, |replica, shared| replica.on_peer_up(node, shared));
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the replicas of a host share: configuration, time, ids, the way out, and who has work.
+//!
+//! Replicas borrow it for the length of one call. It decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chronik_log::Disk;
+use chronik_wire::types::{NodeId, PartitionKey};
+
+use crate::config::HostConfig;
+use crate::counters::ReplicaCounters;
+use crate::ids::RoundIds;
+use crate::message::ReplicaMessage;
+use crate::{LeaderChange, limits};
+
+/// State of a host that is not a replica.
+pub(crate) struct Shared {
+    pub(crate) config: HostConfig,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) counters: Arc<ReplicaCounters>,
+    pub(crate) logger: slog::Logger,
+    pub(crate) now_ms: u64,
+    pub(crate) ids: RoundIds,
+    /// Nodes known to be down.
+    pub(crate) down: BTreeSet<NodeId>,
+    /// Replicas with something to do in the next turn.
+    pub(crate) dirty: BTreeSet<PartitionKey>,
+    /// Replicas that want ticks.
+    pub(crate) awake: BTreeSet<PartitionKey>,
+    /// Replicas whose logs hold bytes that were not handed to a sync yet.
+    pub(crate) unsynced: BTreeSet<PartitionKey>,
+    messages: Vec<(NodeId, PartitionKey, ReplicaMessage)>,
+    leader_changes: BTreeMap<PartitionKey, LeaderChange>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    woken: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: HostConfig,
+        disk: Arc<dyn Disk>,
+        counters: Arc<ReplicaCounters>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Shared {
+        Shared {
+            config,
+            disk,
+            counters,
+            logger: crate::logging::raft_logger(),
+            now_ms: 0,
+            ids: RoundIds::default(),
+            down: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            awake: BTreeSet::new(),
+            unsynced: BTreeSet::new(),
+            messages: Vec::new(),
+            leader_changes: BTreeMap::new(),
+            wake,
+            woken: false,
+        }
+    }
+
+    /// Time never runs backwards here, whatever the edge says.
+    pub(crate) fn see_time(&mut self, now_ms: u64) {
+        self.now_ms = self.now_ms.max(now_ms);
+    }
+
+    /// The replica gets a place in the next turn.
+    pub(crate) fn mark_dirty(&mut self, key: PartitionKey) {
+        self.dirty.insert(key);
+        self.want_turn();
+    }
+
+    /// A message leaves with the next turn's output.
+    pub(crate) fn send(&mut self, to: NodeId, key: PartitionKey, message: ReplicaMessage) {
+        self.messages.push((to, key, message));
+        self.want_turn();
+    }
+
+    /// Whether a turn has something to do.
+    pub(crate) fn wants_turn(&self) -> bool {
+        !self.dirty.is_empty() || !self.messages.is_empty()
+    }
+
+    /// The edge calls `turn`: from now on the next piece of work fires `wake` again.
+    pub(crate) fn begin_turn(&mut self) -> BTreeSet<PartitionKey> {
+        self.woken = true;
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// The turn is over: takes its messages and wakes the edge again if work is left.
+    pub(crate) fn end_turn(&mut self) -> Vec<(NodeId, PartitionKey, ReplicaMessage)> {
+        let messages = std::mem::take(&mut self.messages);
+        self.woken = false;
+        if !self.dirty.is_empty() {
+            self.want_turn();
+        }
+        messages
+    }
+
+    /// Notes the newest leadership of a partition, replacing an older note.
+    pub(crate) fn note_leader(&mut self, change: LeaderChange) {
+        self.leader_changes.insert(change.key, change);
+    }
+
+    /// Takes the notes.
+    pub(crate) fn take_leader_changes(&mut self) -> Vec<LeaderChange> {
+        std::mem::take(&mut self.leader_changes).into_values().collect()
+    }
+
+    /// A replica is gone.
+    pub(crate) fn forget(&mut self, key: PartitionKey) {
+        self.dirty.remove(&key);
+        self.awake.remove(&key);
+        self.unsynced.remove(&key);
+        self.leader_changes.remove(&key);
+    }
+
+    /// Whether the disk has room for `bytes` beside a reserve kept for raft's own records.
+    pub(crate) fn has_room(&self, bytes: usize, reserve_bytes: u64) -> bool {
+        // A disk that cannot be asked is left to the write, which names the real error.
+        let free = self.disk.available_bytes().ok().flatten();
+        free.is_none_or(|free| free >= reserve_bytes.saturating_add(bytes as u64))
+    }
+
+    fn want_turn(&mut self) {
+        if !self.woken {
+            self.woken = true;
+            (self.wake)();
+        }
+    }
+
+    /// The time a request may wait in the gate at most.
+    pub(crate) fn clamp_gate_deadline(&self, deadline_ms: u64) -> u64 {
+        deadline_ms.min(self.now_ms + self.config.gate_cap_ms.min(limits::BARRIER_WAIT_MS_MAX))
+    }
+}

@@ -1,0 +1,100 @@
+//! Group sync: one job per host covers everything written since the last one.
+//!
+//! While a job is under way on the disk thread, turns go on and logs collect; the next job takes them all. Each
+//! replica's promises leave when its part came back.
+
+use chronik_log::{LogError, SyncBatch, SyncDone};
+use chronik_wire::types::PartitionKey;
+
+use super::Host;
+use super::shared::Shared;
+use crate::config::SyncMode;
+
+/// Names one sync job of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SyncTicket(u64);
+
+/// Logs to sync. Goes to a disk thread, runs there, and its report comes back to `Host::on_synced`.
+#[derive(Debug)]
+pub struct SyncJob {
+    ticket: SyncTicket,
+    logs: Vec<(PartitionKey, SyncBatch)>,
+}
+
+/// What became of a sync job.
+#[derive(Debug)]
+pub struct SyncReport {
+    ticket: SyncTicket,
+    logs: Vec<(PartitionKey, Result<SyncDone, LogError>)>,
+}
+
+impl SyncJob {
+    /// Names the job.
+    pub fn ticket(&self) -> SyncTicket {
+        self.ticket
+    }
+
+    /// Syncs every log of the job, each file once. Blocks on the disk.
+    pub fn run(self) -> SyncReport {
+        let logs = self.logs.into_iter().map(|(key, batch)| (key, batch.sync())).collect();
+        SyncReport { ticket: self.ticket, logs }
+    }
+}
+
+impl SyncReport {
+    /// Names the job this reports on.
+    pub fn ticket(&self) -> SyncTicket {
+        self.ticket
+    }
+}
+
+/// The host's view of its sync job.
+#[derive(Debug, Default)]
+pub(super) struct SyncState {
+    under_way: Option<SyncTicket>,
+    started: u64,
+}
+
+impl SyncState {
+    pub(super) fn wants_turn(&self, shared: &Shared) -> bool {
+        self.under_way.is_none() && !shared.unsynced.is_empty()
+    }
+}
+
+impl Host {
+    /// Takes what was written since the last job, unless one is under way.
+    pub(super) fn start_sync(&mut self) -> Option<SyncJob> {
+        if self.shared.config.sync != SyncMode::Deferred || self.sync.under_way.is_some() {
+            return None;
+        }
+        let keys = std::mem::take(&mut self.shared.unsynced);
+        let mut logs = Vec::with_capacity(keys.len());
+        for key in keys {
+            if let Some(batch) = self.with_replica(key, |replica, _| replica.take_sync()).flatten() {
+                logs.push((key, batch));
+            }
+        }
+        if logs.is_empty() {
+            return None;
+        }
+        self.sync.started += 1;
+        let ticket = SyncTicket(self.sync.started);
+        self.sync.under_way = Some(ticket);
+        Some(SyncJob { ticket, logs })
+    }
+
+    /// A sync job ended. Reports of jobs that are not under way are ignored.
+    pub fn on_synced(&mut self, report: SyncReport) {
+        if self.sync.under_way != Some(report.ticket) {
+            return;
+        }
+        self.sync.under_way = None;
+        for (key, result) in report.logs {
+            self.with_replica(key, |replica, shared| replica.on_synced(result, shared));
+        }
+        if let Some(key) = self.shared.unsynced.first().copied() {
+            // The next job leaves with the next turn.
+            self.shared.mark_dirty(key);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Messages of other members: who may say what, and what raft must not be given.
+//!
+//! Raft panics on messages that break its invariants and cannot refuse what it has stepped, so everything that
+//! could not be persisted or installed is dropped before: raft takes loss, and its sender tries again.
+
+use chronik_log::Snapshot;
+use chronik_wire::types::NodeId;
+use raft::eraftpb::{Message, MessageType};
+
+use super::Replica;
+use crate::host::shared::Shared;
+use crate::ids::raft_id;
+use crate::message::{ReplicaMessage, is_sendable};
+use crate::snapshot;
+
+impl Replica {
+    /// Takes one message of another member in.
+    pub(crate) fn on_message(&mut self, from: NodeId, message: ReplicaMessage, shared: &mut Shared) {
+        if self.stopped.is_some() {
+            return self.refuse_while_stopped(from, &message, shared);
+        }
+        match message {
+            ReplicaMessage::Sleep { term, index } => self.on_sleep(from, term, index, shared),
+            ReplicaMessage::Raft(message) => {
+                self.wake_up(shared);
+                self.on_raft_message(from, message, shared);
+            }
+            ReplicaMessage::ReadBarrier { request_id, wait_ms } => {
+                self.wake_up(shared);
+                self.on_barrier_request(from, request_id, wait_ms, shared);
+            }
+            ReplicaMessage::ReadBarrierReply { request_id, outcome } => {
+                self.on_barrier_reply(from, request_id, outcome, shared);
+            }
+        }
+    }
+
+    fn on_raft_message(&mut self, from: NodeId, message: Message, shared: &mut Shared) {
+        let misdirected = message.from != raft_id(from) || message.to != raft_id(self.node);
+        if misdirected || !is_sendable(message.get_msg_type()) || !self.accepts(&message, shared) {
+            return;
+        }
+        self.step(message, shared);
+        self.note_progress(from, shared);
+    }
+
+    /// Whether raft may see this message. What it steps it must be able to persist and install.
+    fn accepts(&self, message: &Message, shared: &Shared) -> bool {
+        if self.stalled.is_some() {
+            return false;
+        }
+        match message.get_msg_type() {
+            MessageType::MsgAppend => {
+                let bytes: usize = message.get_entries().iter().map(|entry| entry.data.len()).sum();
+                let reserve_bytes = shared.config.disk_reserve_bytes / 2;
+                let room = bytes == 0 || shared.has_room(bytes, reserve_bytes);
+                if !room {
+                    shared.counters.disk_full_refusals.increment();
+                }
+                room
+            }
+            MessageType::MsgSnapshot => {
+                let stored = Snapshot::decode(&message.get_snapshot().data);
+                let metadata = message.get_snapshot().get_metadata();
+                stored.is_ok_and(|stored| {
+                    stored.index.0 == metadata.index
+                        && stored.term.0 == metadata.term
+                        && snapshot::is_valid(stored.machine)
+                })
+            }
+            _ => true,
+        }
+    }
+
+    /// Gives raft one message from another member.
+    fn step(&mut self, message: Message, shared: &mut Shared) {
+        // Raft's errors here are messages of strangers and of the past; it has already ignored them.
+        let _ = self.raw.step(message);
+        self.fix_election_timeout(shared);
+        self.mark_dirty(shared);
+    }
+}

@@ -1,0 +1,208 @@
+//! One raft member: owns its `RawNode` and with it the log, drains `Ready` in the documented order, and keeps what
+//! follows from the applied entries.
+//!
+//! The parts, one file each: [`open`] creates and restores; [`turn`] is the order of a turn; [`role`] notices
+//! changes of role, leader or term before anything else looks; [`persist`] moves readies to the log and holds the
+//! promises back until they are synced; [`apply`] turns committed entries into visible state; [`propose`] and
+//! [`acks`] carry an append from request to answer; [`barrier`] connects the read gate; [`messages`] decides what
+//! raft may see; [`lead`] is what only a leader does; [`sleep`] is hibernation; [`read`] answers questions; [`stop`] is the end.
+//! Must not: know sockets, threads or clocks. Time comes with [`Shared`].
+
+mod acks;
+mod apply;
+mod barrier;
+mod lead;
+mod messages;
+mod open;
+mod persist;
+mod propose;
+mod read;
+mod role;
+mod sleep;
+mod stop;
+mod turn;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use chronik_log::{Index, LogConfig, PartitionLog, Term};
+use chronik_wire::types::{LeaderEpoch, NodeId, Offset, PartitionKey};
+use raft::eraftpb::Message;
+use raft::{RawNode, Ready, StateRole};
+use tokio::sync::oneshot;
+
+use crate::config::TopicSettings;
+use crate::gate::{BarrierDesk, GateError, GatePass, ReadGate};
+use crate::host::shared::Shared;
+use crate::ids::node_of;
+use crate::insync::InSync;
+use crate::snapshot::ReplicatedState;
+use crate::storage::LogStorage;
+use crate::waiter::{ParkedWaiters, Waiter};
+
+pub use acks::{Acks, AppendReceiver, Appended};
+pub use lead::LeaderChange;
+pub use read::{EpochEnd, FollowerProgress, ReadView, Role, TimestampedOffset};
+
+pub(crate) type GateSender = oneshot::Sender<Result<GatePass, GateError>>;
+
+/// Role, leader and term as the last turn saw them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Leadership {
+    leads: bool,
+    leader: Option<NodeId>,
+    term: Term,
+}
+
+/// A ready that is written and waits for its sync.
+#[derive(Debug)]
+struct Unsynced {
+    number: u64,
+    needs_sync: bool,
+    messages: Vec<Message>,
+}
+
+/// One raft member on this node.
+pub struct Replica {
+    key: PartitionKey,
+    node: NodeId,
+    dir: String,
+    settings: TopicSettings,
+    raw: RawNode<LogStorage>,
+    /// Why the replica stopped, if it did. Then `raw` must not be touched any more.
+    stopped: Option<String>,
+
+    state: ReplicatedState,
+    applied: Index,
+    applied_term: Term,
+    high_watermark: Offset,
+
+    seen: Leadership,
+    /// Elections started here since a leader was last known.
+    attempts: u64,
+    /// The election timeout in force, and the term and attempt it was computed from.
+    timeout: (usize, Term, u64),
+    urgent: Option<sleep::UrgentCampaign>,
+
+    unsynced: VecDeque<Unsynced>,
+    /// Number of the newest ready covered by the sync in flight.
+    syncing: Option<u64>,
+    /// A ready the full disk did not take. Raft stands still until it does.
+    stalled: Option<Box<Ready>>,
+
+    gate: ReadGate<GateSender>,
+    desk: BarrierDesk,
+    appends: acks::Appends,
+    in_sync: InSync,
+    lead: lead::LeaderState,
+    parked: ParkedWaiters,
+    sleep: sleep::SleepState,
+}
+
+impl Replica {
+    /// The partition this replica belongs to.
+    pub fn key(&self) -> PartitionKey {
+        self.key
+    }
+
+    /// Why the replica stopped, if it did.
+    pub fn stop_reason(&self) -> Option<&str> {
+        self.stopped.as_deref()
+    }
+
+    /// The raw raft term. Clients never see it; they see the leader epoch.
+    pub fn term(&self) -> Term {
+        Term(self.raw.raft.term)
+    }
+
+    /// Whether raft says that this replica leads. Only a barrier proves that it still does.
+    pub fn leads(&self) -> bool {
+        self.stopped.is_none() && self.raw.raft.state == StateRole::Leader
+    }
+
+    /// The leader as raft knows it here.
+    pub fn leader(&self) -> Option<NodeId> {
+        if self.stopped.is_some() { None } else { node_of(self.raw.raft.leader_id) }
+    }
+
+    /// The last entry applied here.
+    pub fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// The term of the last applied entry, as clients see it.
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        epoch_of(self.applied_term)
+    }
+
+    /// Next offset after the last applied record.
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark
+    }
+
+    /// Whether the group sleeps here: it gets no ticks.
+    pub fn is_asleep(&self) -> bool {
+        self.sleep.asleep
+    }
+
+    /// The partition's log, for inspection.
+    pub fn log(&self) -> &PartitionLog {
+        &self.raw.store().log
+    }
+
+    fn log_mut(&mut self) -> &mut PartitionLog {
+        &mut self.raw.mut_store().log
+    }
+
+    /// The other voters of the group.
+    fn others(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let voters = self.raw.store().voters.iter();
+        voters.filter_map(|id| node_of(*id)).filter(|node| *node != self.node)
+    }
+
+    fn is_voter(&self, node: NodeId) -> bool {
+        self.raw.store().voters.contains(&crate::ids::raft_id(node))
+    }
+
+    /// Whether this leader applied an entry of its own term: it knows everything its predecessors committed.
+    fn is_confirmed(&self) -> bool {
+        self.leads() && self.applied_term == self.term()
+    }
+
+    fn wake_parked(&self) {
+        self.parked.wake_all(self.key);
+    }
+
+    pub(crate) fn park(&mut self, waiter: &Arc<Waiter>) -> bool {
+        self.parked.park(waiter)
+    }
+
+    pub(crate) fn unpark(&mut self, waiter: &Arc<Waiter>) {
+        self.parked.unpark(waiter);
+    }
+
+    pub(crate) fn set_settings(&mut self, settings: TopicSettings, shared: &mut Shared) {
+        self.settings = settings;
+        if self.stopped.is_none() {
+            self.settle_appends(shared);
+            self.announce_in_sync(shared);
+        }
+    }
+
+    pub(crate) fn set_log_config(&mut self, config: Arc<LogConfig>, shared: &mut Shared) {
+        if self.stopped.is_none()
+            && let Err(error) = self.log_mut().set_config(config)
+        {
+            self.stop(format!("log settings cannot be applied: {error}"), shared);
+        }
+    }
+
+    fn mark_dirty(&self, shared: &mut Shared) {
+        shared.mark_dirty(self.key);
+    }
+}
+
+/// Kafka's epoch field holds 31 bits. A group that lived through that many elections stops instead of lying.
+fn epoch_of(term: Term) -> LeaderEpoch {
+    LeaderEpoch(i32::try_from(term.0).expect("a raft term fits Kafka's 31-bit leader epoch"))
+}

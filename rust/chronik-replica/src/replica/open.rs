@@ -1,0 +1,125 @@
+//! Birth of a replica: open the log, restore the newest snapshot, start raft at the restored index.
+
+use chronik_log::{Index, PartitionLog, Term};
+use chronik_wire::types::NodeId;
+use raft::{Config, RawNode, ReadOnlyOption};
+
+use super::{Leadership, Replica, acks, lead, sleep};
+use crate::config::ReplicaSpec;
+use crate::error::ReplicaError;
+use crate::gate::{BarrierDesk, ReadGate};
+use crate::host::shared::Shared;
+use crate::ids::raft_id;
+use crate::insync::InSync;
+use crate::limits;
+use crate::snapshot::{ReplicatedState, RestoreError};
+use crate::storage::{self, LogStorage, term_of};
+use crate::waiter::ParkedWaiters;
+
+impl Replica {
+    /// Opens the log of `spec` and starts raft on it. The designated voter campaigns at once.
+    pub(crate) fn open(spec: ReplicaSpec, shared: &mut Shared) -> Result<Replica, ReplicaError> {
+        check(&spec, shared)?;
+        let key = spec.key;
+        let log_error = |source| ReplicaError::Log { key, source };
+        let log = PartitionLog::open(shared.disk.clone(), &spec.dir, spec.log).map_err(log_error)?;
+        let mut state = ReplicatedState { machine: spec.machine, ..ReplicatedState::default() };
+        let mut voters: Vec<u64> = spec.voters.iter().copied().map(raft_id).collect();
+        let mut applied = Index::ZERO;
+        if let Some(stored) = log.newest_snapshot().map_err(log_error)? {
+            state.restore(stored.machine).map_err(|error| restore_error(key, error))?;
+            if !stored.conf_state.is_empty() {
+                voters = storage::decode_voters(stored.conf_state)
+                    .map_err(|source| ReplicaError::Snapshot { key, source })?;
+            }
+            applied = stored.index;
+        }
+        let applied_term = term_of(&log, applied).map_err(log_error)?;
+        let high_watermark = log.offset_after_index(applied).map_err(log_error)?;
+        let round_timeout_ms = shared.config.round_timeout_ms();
+        let raw = start_raft(LogStorage { log, voters }, applied, shared)
+            .map_err(|error| ReplicaError::InvalidSpec { key, reason: error.to_string() })?;
+        let mut replica = Replica {
+            key,
+            node: shared.config.node,
+            dir: spec.dir,
+            settings: spec.settings,
+            raw,
+            stopped: None,
+            state,
+            applied,
+            applied_term,
+            high_watermark,
+            seen: Leadership::default(),
+            attempts: 0,
+            timeout: (0, Term(0), 0),
+            urgent: None,
+            unsynced: Default::default(),
+            syncing: None,
+            stalled: None,
+            gate: ReadGate::new(round_timeout_ms),
+            desk: BarrierDesk::default(),
+            appends: acks::Appends::default(),
+            in_sync: InSync::default(),
+            lead: lead::LeaderState::default(),
+            parked: ParkedWaiters::default(),
+            sleep: sleep::SleepState::default(),
+        };
+        replica.seen.term = replica.term();
+        replica.fix_election_timeout(shared);
+        shared.awake.insert(key);
+        if spec.designated == replica.node {
+            replica.campaign(shared);
+        }
+        replica.mark_dirty(shared);
+        Ok(replica)
+    }
+}
+
+fn check(spec: &ReplicaSpec, shared: &Shared) -> Result<(), ReplicaError> {
+    let node: NodeId = shared.config.node;
+    let mut sorted = spec.voters.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let reason = if spec.voters.len() > limits::VOTERS_MAX {
+        format!("{} voters, above the bound of {}", spec.voters.len(), limits::VOTERS_MAX)
+    } else if sorted.len() != spec.voters.len() {
+        "a voter is named twice".to_owned()
+    } else if spec.voters.iter().any(|voter| voter.0 < 0) {
+        "a voter has a negative id".to_owned()
+    } else if !spec.voters.contains(&node) {
+        format!("node {node} is not among its voters")
+    } else {
+        return Ok(());
+    };
+    Err(ReplicaError::InvalidSpec { key: spec.key, reason })
+}
+
+fn start_raft(store: LogStorage, applied: Index, shared: &Shared) -> raft::Result<RawNode<LogStorage>> {
+    let config = Config {
+        id: raft_id(shared.config.node),
+        election_tick: shared.config.election_ticks,
+        heartbeat_tick: shared.config.heartbeat_ticks,
+        applied: applied.0,
+        max_size_per_msg: limits::APPEND_MESSAGE_BYTES_MAX,
+        max_inflight_msgs: limits::APPEND_MESSAGES_IN_FLIGHT_MAX,
+        max_committed_size_per_ready: limits::COMMITTED_BYTES_PER_READY_MAX,
+        check_quorum: true,
+        pre_vote: true,
+        batch_append: true,
+        skip_bcast_commit: false,
+        read_only_option: ReadOnlyOption::Safe,
+        ..Config::default()
+    };
+    let mut raw = RawNode::new(&config, store, &shared.logger)?;
+    // Raft sets aside two kilobytes per peer for its window of messages in flight. Idle groups are many.
+    raw.raft.maybe_free_inflight_buffers();
+    Ok(raw)
+}
+
+pub(super) fn restore_error(key: chronik_wire::types::PartitionKey, error: RestoreError) -> ReplicaError {
+    match error {
+        RestoreError::Codec(source) => ReplicaError::Snapshot { key, source },
+        RestoreError::Machine(source) => ReplicaError::Machine { key, source },
+    }
+}

@@ -1,0 +1,193 @@
+//! Hibernation: a quiet group gets no ticks. And the quick election after a peer certainly went down.
+//!
+//! A leader puts its group to sleep when every live member holds everything and nothing is pending. Members that
+//! are down do not keep a group awake. Any proposal, barrier or message wakes it, and so does the death of the
+//! leader's node. A barrier never relies on sleep: it always asks the leader, and asking wakes the group.
+
+use chronik_log::{Index, Term};
+use chronik_wire::types::NodeId;
+
+use super::Replica;
+use crate::host::shared::Shared;
+use crate::limits;
+use crate::message::ReplicaMessage;
+
+/// Whether the group sleeps here, and for how long it has been quiet.
+#[derive(Debug, Default)]
+pub(super) struct SleepState {
+    pub(super) asleep: bool,
+    quiet_ticks: usize,
+}
+
+/// An election ahead of its timeout: the leader is certainly gone, so waiting proves nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UrgentCampaign {
+    ticks_left: usize,
+    interval_ticks: usize,
+    tries_left: u8,
+}
+
+impl Replica {
+    /// One tick of an awake replica.
+    pub(crate) fn tick(&mut self, shared: &mut Shared) {
+        if self.stopped.is_some() {
+            return;
+        }
+        if self.stalled.is_some() {
+            // Raft stands still until the disk takes the ready; only deadlines go on.
+            self.mark_dirty(shared);
+        } else {
+            self.tick_raft(shared);
+            self.tick_leader(shared);
+        }
+        self.tick_gate(shared);
+        self.tick_appends(shared);
+        self.tick_sleep(shared);
+    }
+
+    fn tick_raft(&mut self, shared: &mut Shared) {
+        let led = self.leads();
+        if self.raw.tick() {
+            self.mark_dirty(shared);
+            if !led && !self.leads() {
+                self.attempts += 1;
+                shared.counters.campaigns.increment();
+            }
+        }
+        self.fix_election_timeout(shared);
+        let Some(mut urgent) = self.urgent.take().filter(|_| self.leader().is_none()) else { return };
+        if urgent.ticks_left > 0 {
+            urgent.ticks_left -= 1;
+            self.urgent = Some(urgent);
+            return;
+        }
+        urgent.ticks_left = urgent.interval_ticks;
+        urgent.tries_left -= 1;
+        self.urgent = (urgent.tries_left > 0).then_some(urgent);
+        self.campaign(shared);
+    }
+
+    fn tick_sleep(&mut self, shared: &mut Shared) {
+        if shared.config.hibernate_after_ticks == 0 || !self.leads() {
+            return;
+        }
+        self.sleep.quiet_ticks = if self.is_quiet(shared) { self.sleep.quiet_ticks + 1 } else { 0 };
+        if self.sleep.quiet_ticks < shared.config.hibernate_after_ticks {
+            return;
+        }
+        let message = ReplicaMessage::Sleep { term: self.term(), index: self.applied };
+        let others: Vec<NodeId> = self.others().collect();
+        for node in others {
+            shared.send(node, self.key, message.clone());
+        }
+        self.in_sync.freeze(self.settings.replica_lag_max_ms, shared.now_ms);
+        self.fall_asleep(shared);
+    }
+
+    /// Whether nothing is pending here and every live member holds everything.
+    fn is_quiet(&self, shared: &Shared) -> bool {
+        let raft = &self.raw.raft;
+        let last = Index(raft.raft_log.last_index());
+        let lag_max_ms = self.settings.replica_lag_max_ms;
+        self.is_settled(last)
+            && self.is_confirmed()
+            && raft.lead_transferee.is_none()
+            && !self.lead.has_open_work()
+            && self.others().all(|node| {
+                if shared.down.contains(&node) {
+                    // Stay awake until the in-sync set has noticed.
+                    !self.in_sync.contains(node, lag_max_ms, shared.now_ms)
+                } else {
+                    self.matched(node) == last
+                }
+            })
+    }
+
+    /// Whether this replica has applied exactly up to `last`, its last entry, and nobody waits for anything.
+    fn is_settled(&self, last: Index) -> bool {
+        let log = &self.raw.raft.raft_log;
+        log.last_index() == last.0
+            && log.committed == last.0
+            && self.applied == last
+            && self.unsynced.is_empty()
+            && self.stalled.is_none()
+            && self.gate.is_idle()
+            && self.desk.is_idle()
+            && self.appends.is_idle()
+    }
+
+    /// The leader says that all is quiet. Believed only if it is true here.
+    pub(crate) fn on_sleep(&mut self, from: NodeId, term: Term, index: Index, shared: &mut Shared) {
+        let agrees = self.leader() == Some(from) && !self.leads() && self.term() == term;
+        // Long polls do not keep a group awake: whatever would answer them arrives as a message.
+        if agrees && self.is_settled(index) {
+            self.fall_asleep(shared);
+        }
+    }
+
+    fn fall_asleep(&mut self, shared: &mut Shared) {
+        if !self.sleep.asleep {
+            self.sleep = SleepState { asleep: true, quiet_ticks: 0 };
+            self.raw.raft.maybe_free_inflight_buffers();
+            shared.awake.remove(&self.key);
+            shared.counters.group_sleeps.increment();
+        }
+    }
+
+    /// Something happened: ticks again.
+    pub(crate) fn wake_up(&mut self, shared: &mut Shared) {
+        self.sleep.quiet_ticks = 0;
+        if self.stopped.is_none() {
+            shared.awake.insert(self.key);
+        }
+        if std::mem::take(&mut self.sleep.asleep) {
+            self.in_sync.thaw(shared.now_ms);
+            shared.counters.group_wakes.increment();
+        }
+    }
+
+    /// A node went down. If it is certain and the node led, the first live voter campaigns at once and the others
+    /// soon after, because a voter that has not heard the news yet refuses.
+    pub(crate) fn on_peer_down(&mut self, node: NodeId, certain: bool, shared: &mut Shared) {
+        if self.stopped.is_some() || !self.is_voter(node) {
+            return;
+        }
+        if self.leads() {
+            if certain {
+                self.in_sync.expel(node);
+            }
+            return self.wake_up(shared);
+        }
+        if self.leader() != Some(node) {
+            return;
+        }
+        self.wake_up(shared);
+        if !certain || self.stalled.is_some() {
+            return;
+        }
+        let term = self.raw.raft.term;
+        self.raw.raft.become_follower(term, raft::INVALID_ID);
+        self.fix_election_timeout(shared);
+        let mut live: Vec<NodeId> = self.others().filter(|other| !shared.down.contains(other)).collect();
+        live.push(self.node);
+        live.sort_unstable();
+        let turn = self.key.partition.0.unsigned_abs() as usize % live.len();
+        live.rotate_left(turn);
+        let rank = live.iter().position(|other| *other == self.node).unwrap_or(0);
+        let interval_ticks = 2 * live.len();
+        let tries_left = limits::CAMPAIGN_TRIES_MAX;
+        self.urgent = Some(UrgentCampaign { ticks_left: 2 * rank, interval_ticks, tries_left });
+        if rank == 0 {
+            self.urgent = Some(UrgentCampaign { ticks_left: 1, interval_ticks, tries_left });
+            self.campaign(shared);
+        }
+        self.mark_dirty(shared);
+    }
+
+    /// A node came back: its leader looks after it.
+    pub(crate) fn on_peer_up(&mut self, node: NodeId, shared: &mut Shared) {
+        if self.stopped.is_none() && self.is_voter(node) && self.leads() {
+            self.wake_up(shared);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! One turn of one replica, in the only order that keeps the promises.
+//!
+//! Changes of role, leader or term first, so that rounds and proposals of the past fail before anything of the
+//! same ready is looked at; then new rounds, reads and proposals go into raft; then its readies: read states,
+//! the leader's messages (which may leave before the sync), persist, the promises after the sync, apply.
+
+use raft::Ready;
+use raft::eraftpb::{Message, MessageType};
+
+use super::Replica;
+use super::persist::is_disk_full;
+use crate::host::shared::Shared;
+use crate::ids::node_of;
+use crate::limits;
+use crate::message::{ReplicaMessage, is_sendable};
+
+impl Replica {
+    /// Handles everything that came in since the last turn.
+    pub(crate) fn turn(&mut self, shared: &mut Shared) {
+        for _ in 0..limits::READIES_PER_TURN_MAX {
+            if self.stopped.is_some() || !self.retry_stalled(shared) {
+                return;
+            }
+            self.observe_role(shared);
+            self.start_barriers(shared);
+            self.propose_queued(shared);
+            if !self.raw.has_ready() {
+                return;
+            }
+            self.handle_ready(shared);
+        }
+        if self.stopped.is_none() && self.raw.has_ready() {
+            self.mark_dirty(shared);
+        }
+    }
+
+    fn handle_ready(&mut self, shared: &mut Shared) {
+        let mut ready = self.raw.ready();
+        for state in ready.take_read_states() {
+            self.on_read_state(&state, shared);
+        }
+        let messages = ready.take_messages();
+        self.send_all(messages, shared);
+        self.take_ready(ready, shared);
+    }
+
+    /// Persists a ready and finishes it, or keeps it while the disk is full.
+    pub(super) fn take_ready(&mut self, mut ready: Ready, shared: &mut Shared) {
+        match self.write_ready(&mut ready, shared) {
+            Ok(()) => {}
+            Err(error) if is_disk_full(&error) => {
+                shared.counters.disk_full_refusals.increment();
+                self.stalled = Some(Box::new(ready));
+                return;
+            }
+            Err(error) => return self.stop(format!("log write failed: {error}"), shared),
+        }
+        let committed = ready.take_committed_entries();
+        self.finish_ready(ready, shared);
+        if self.stopped.is_none() {
+            self.apply_all(committed, shared);
+            self.settle_appends(shared);
+        }
+    }
+
+    /// Sends raft messages to their nodes.
+    pub(super) fn send_all(&mut self, messages: Vec<Message>, shared: &mut Shared) {
+        for message in messages {
+            let Some(to) = node_of(message.to) else { continue };
+            if !is_sendable(message.get_msg_type()) {
+                continue;
+            }
+            if message.get_msg_type() == MessageType::MsgSnapshot {
+                shared.counters.snapshots_sent.increment();
+                self.lead.on_snapshot_sent(to, shared.now_ms);
+            }
+            shared.send(to, self.key, ReplicaMessage::Raft(message));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The log as raft sees it: a read-only view, because raft hands every write to the replica in a `Ready`.
+
+use bytes::{Bytes, BytesMut};
+use chronik_log::{Index, LogError, PartitionLog, Term};
+use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::{GetEntriesContext, RaftState, Storage, StorageError};
+
+use crate::codec::{CodecError, Reader, put_varint};
+use crate::entry;
+use crate::limits;
+
+/// A partition's log with the voters of its group.
+pub(crate) struct LogStorage {
+    pub(crate) log: PartitionLog,
+    pub(crate) voters: Vec<u64>,
+}
+
+impl LogStorage {
+    fn conf_state(&self) -> ConfState {
+        let mut state = ConfState::default();
+        state.set_voters(self.voters.clone());
+        state
+    }
+}
+
+impl Storage for LogStorage {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        let stored = self.log.hard_state();
+        // The commit index is written lazily; what was dropped from the log or snapshotted was committed.
+        let dropped = self.log.first_index().0.saturating_sub(1);
+        let hard_state = HardState {
+            term: stored.term.0,
+            vote: stored.vote,
+            commit: stored.commit.0.max(dropped),
+            ..HardState::default()
+        };
+        Ok(RaftState::new(hard_state, self.conf_state()))
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _context: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        let max_bytes = max_size.into().unwrap_or(u64::MAX);
+        let entries = self.log.entries(Index(low), Index(high), max_bytes).map_err(storage_error)?;
+        Ok(entries.into_iter().map(entry::to_raft).collect())
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        Ok(self.log.term(Index(index)).map_err(storage_error)?.0)
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.log.first_index().0)
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(self.log.last_index().0)
+    }
+
+    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+        let unavailable = raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable);
+        let stored = self.log.snapshot().map_err(storage_error)?;
+        let Some(stored) = stored.filter(|stored| stored.index.0 >= request_index) else {
+            return Err(unavailable);
+        };
+        let mut snapshot = Snapshot::default();
+        snapshot.mut_metadata().index = stored.index.0;
+        snapshot.mut_metadata().term = stored.term.0;
+        snapshot.mut_metadata().set_conf_state(self.conf_state());
+        snapshot.data = stored.encode();
+        Ok(snapshot)
+    }
+}
+
+fn storage_error(error: LogError) -> raft::Error {
+    raft::Error::Store(match error {
+        LogError::Compacted { .. } => StorageError::Compacted,
+        LogError::Unavailable { .. } => StorageError::Unavailable,
+        other => StorageError::Other(Box::new(other)),
+    })
+}
+
+/// The voters as a snapshot keeps them.
+pub(crate) fn encode_voters(voters: &[u64]) -> Bytes {
+    let mut out = BytesMut::new();
+    put_varint(&mut out, voters.len() as u64);
+    voters.iter().for_each(|voter| put_varint(&mut out, *voter));
+    out.freeze()
+}
+
+/// Reads what [`encode_voters`] wrote.
+pub(crate) fn decode_voters(bytes: Bytes) -> Result<Vec<u64>, CodecError> {
+    let mut reader = Reader::new(bytes);
+    let count = reader.count("voters", limits::VOTERS_MAX, 1)?;
+    let voters = (0..count).map(|_| reader.varint("voter")).collect::<Result<_, _>>()?;
+    reader.finish("voters")?;
+    Ok(voters)
+}
+
+/// The term of an entry that is known to be in the log.
+pub(crate) fn term_of(log: &PartitionLog, index: Index) -> Result<Term, LogError> {
+    if index == Index::ZERO { Ok(Term(0)) } else { log.term(index) }
+}
