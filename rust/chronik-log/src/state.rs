@@ -126,12 +126,15 @@ impl StateFile {
         }
         let file = disk.open(dir, STATE_FILE)?;
         let mut newest: Option<(u64, LogState, usize)> = None;
-        for slot in 0..SLOTS {
+        let complete = (0..SLOTS).take_while(|slot| slot_end(*slot) <= file.len()).count();
+        let end = complete.checked_sub(1).map_or(0, slot_end);
+        if file.len() > end {
+            // The first write of a slot extends the file; cut short, it was never synced. Its stump must not
+            // look like a damaged slot once the next one is written.
+            file.truncate(end)?;
+        }
+        for slot in 0..complete {
             let position = slot_position(slot);
-            if position + SLOT_BYTES as u64 > file.len() {
-                // The first write of a slot extends the file; cut short, it was never synced.
-                continue;
-            }
             let bytes = file.read_at(position, SLOT_BYTES, SLOT_BYTES)?;
             let decoded = LogState::decode(&bytes)
                 .map_err(|reason| LogError::corrupt(format!("{dir}/{STATE_FILE}"), position, reason))?;
@@ -176,6 +179,10 @@ impl StateFile {
 
 fn slot_position(slot: usize) -> u64 {
     slot as u64 * SLOT_STRIDE_BYTES
+}
+
+fn slot_end(slot: usize) -> u64 {
+    slot_position(slot) + SLOT_BYTES as u64
 }
 
 #[cfg(test)]

@@ -123,8 +123,9 @@ impl PartitionLog {
 
     /// Whether something must be synced before this turn's promises may leave.
     pub fn dirty(&self) -> bool {
-        self.config.fsync
-            && (self.state_dirty || self.dir_dirty || self.segments.iter().rev().any(|s| s.dirty))
+        // Dirty segments are always the newest ones, so the last one answers for all.
+        let segment_dirty = self.segments.last().is_some_and(|segment| segment.dirty);
+        self.config.fsync && (self.state_dirty || self.dir_dirty || segment_dirty)
     }
 
     /// Hands out everything that must be synced; `None` if nothing must. What is written from now on belongs
@@ -134,18 +135,12 @@ impl PartitionLog {
             return None;
         }
         let mut files = Vec::with_capacity(2);
-        let active_at = self.active.then(|| self.segments.len() - 1);
-        // Only the newest segments can be dirty.
-        for (at, segment) in self.segments.iter_mut().enumerate().rev() {
-            if !segment.dirty {
-                if Some(at) == active_at {
-                    continue;
-                }
-                break;
-            }
+        let closed = self.segments.len() - usize::from(self.active);
+        for (at, segment) in
+            self.segments.iter_mut().enumerate().rev().take_while(|(_, segment)| segment.dirty)
+        {
             segment.dirty = false;
-            let file = if Some(at) == active_at { segment.file.clone() } else { segment.file.take() };
-            files.extend(file);
+            files.extend(if at < closed { segment.file.take() } else { segment.file.clone() });
         }
         if self.state_dirty {
             files.extend(self.state_file.hand_out());
