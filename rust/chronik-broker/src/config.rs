@@ -1,0 +1,39 @@
+//! What a node is told at its start. Everything that may change later lives in the metadata image.
+
+use std::collections::BTreeMap;
+
+use chronik_coord::Endpoint;
+use chronik_wire::types::NodeId;
+
+/// A node's fixed configuration.
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    /// This node.
+    pub node: NodeId,
+    /// A random number drawn at this start of the process.
+    pub incarnation: u64,
+    /// Every node of the cluster, this one included; all vote in the metadata group.
+    pub voters: Vec<NodeId>,
+    /// The voter that campaigns at once when the metadata group starts for the first time.
+    pub designated: NodeId,
+    /// Address that Metadata gives to clients.
+    pub advertised: Endpoint,
+    /// Address of the pinned listener, if there is one.
+    pub pinned: Option<Endpoint>,
+    /// The node's rack.
+    pub rack: Option<String>,
+    /// A random 22-character id, proposed as the cluster's when it has none yet.
+    pub cluster_id_proposal: String,
+    /// Kafka broker configuration by its Kafka names, checked by the catalogue.
+    pub broker_config: BTreeMap<String, String>,
+    /// Whether followers serve fetches at all (`CHRONIK_FETCH_FROM_FOLLOWERS`).
+    pub fetch_from_followers: bool,
+    /// Longest wait at the read gate (`CHRONIK_FETCH_FOLLOWER_MAX_WAIT_MS`).
+    pub gate_cap_ms: u64,
+    /// A peer that was silent for longer than this is not listed as live.
+    pub peer_timeout_ms: u64,
+    /// How many shards this node has, and which one this broker serves.
+    pub shards: usize,
+    /// Index of this broker's shard.
+    pub shard: usize,
+}

@@ -1,0 +1,45 @@
+//! What the broker knows of the connection a request came over.
+
+use std::net::SocketAddr;
+
+/// One client connection, as the edge accepted it.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Names the connection in logs; unique per node.
+    pub id: u64,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// Accepted on the node's pinned address: Metadata names this node for everything it hosts.
+    pub pinned: bool,
+}
+
+/// Why a connection must be closed instead of answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// The bytes are no request of the protocol.
+    #[error("malformed request: {0}")]
+    Malformed(String),
+    /// A key or version this broker does not speak, outside what ApiVersions can express.
+    #[error("unsupported request: api key {api_key}, version {version}; ask ApiVersions first")]
+    Unsupported {
+        /// The key as received.
+        api_key: i16,
+        /// The version as received.
+        version: i16,
+    },
+    /// A produce with `acks=0` failed; closing makes the client refresh its metadata, as with Kafka.
+    #[error("a produce with acks=0 failed with error code {0}")]
+    UnacknowledgedProduceFailed(i16),
+    /// The request can be answered with no error code of its own.
+    #[error("{0}")]
+    Unanswerable(&'static str),
+}
+
+/// How a request may be ordered against others of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestClass {
+    /// May start while earlier produces of the connection are unfinished: it appends before its first suspension.
+    Produce,
+    /// Starts when every earlier request of the connection has been answered.
+    Ordered,
+}

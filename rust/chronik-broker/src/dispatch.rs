@@ -1,0 +1,142 @@
+//! From a frame to a handler and back. One table says which keys this broker speaks; ApiVersions answers from it and
+//! nothing else is dispatched.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use chronik_wire::api::{ApiKey, Request};
+use chronik_wire::codec::Reader;
+use chronik_wire::header::{
+    HeaderError, RequestHeader, decode_request, response_pieces, unsupported_version_pieces,
+};
+use chronik_wire::messages::api_versions::ApiVersion;
+
+use crate::broker::Broker;
+use crate::connection::{CloseReason, Connection, RequestClass};
+use crate::counters::count;
+use crate::handlers::{self, Answer, Context};
+use crate::world::LocalFuture;
+
+type Outcome = Result<Option<Vec<Bytes>>, CloseReason>;
+
+/// One row of the table: a key and what serves it. The versions are those of [`ApiKey::versions`].
+struct Api {
+    key: ApiKey,
+    run: fn(Context, RequestHeader, Reader) -> LocalFuture<Outcome>,
+}
+
+macro_rules! apis {
+    ($($key:ident => $module:ident;)*) => {
+        /// Every API this broker speaks.
+        static APIS: &[Api] = &[$(Api {
+            key: ApiKey::$key,
+            run: |context, header, reader| Box::pin(run(context, header, reader, handlers::$module::handle)),
+        }),*];
+    };
+}
+
+apis! {
+    Produce => produce;
+    Fetch => fetch;
+    ListOffsets => list_offsets;
+    Metadata => metadata;
+    FindCoordinator => find_coordinator;
+    ApiVersions => api_versions;
+    CreateTopics => create_topics;
+    DeleteTopics => delete_topics;
+    InitProducerId => init_producer_id;
+    OffsetForLeaderEpoch => offset_for_leader_epoch;
+    DescribeConfigs => describe_configs;
+    DescribeCluster => describe_cluster;
+    DescribeTopicPartitions => describe_topic_partitions;
+}
+
+impl Broker {
+    /// Serves one request frame (without its length prefix). The answer is the response frame in pieces, without its
+    /// length prefix, or nothing for a produce with `acks=0`.
+    pub async fn handle(self: &Rc<Self>, connection: &Connection, frame: Bytes) -> Outcome {
+        count(&self.node.counters.requests);
+        let arrived_ms = self.world.now_ms();
+        let mut reader = Reader::new(frame);
+        let header = match RequestHeader::read(&mut reader) {
+            Ok(header) => header,
+            Err(error) => return self.answer_bad_header(&error),
+        };
+        let Some(api) = APIS.iter().find(|api| api.key == header.api) else {
+            return Err(CloseReason::Unsupported { api_key: header.api as i16, version: header.version });
+        };
+        let context = Context {
+            broker: Rc::clone(self),
+            connection: connection.clone(),
+            version: header.version,
+            client_id: header.client_id.clone(),
+            arrived_ms,
+        };
+        (api.run)(context, header, reader).await
+    }
+
+    /// How the edge may order a request; malformed ones are ordinary.
+    pub fn request_class(frame: &Bytes) -> RequestClass {
+        match frame.first_chunk::<2>() {
+            Some(key) if i16::from_be_bytes(*key) == ApiKey::Produce as i16 => RequestClass::Produce,
+            _ => RequestClass::Ordered,
+        }
+    }
+
+    /// Only ApiVersions can say "unsupported" in a layout that every client reads; the rest is closed.
+    fn answer_bad_header(&self, error: &HeaderError) -> Outcome {
+        match *error {
+            HeaderError::UnsupportedVersion { api: ApiKey::ApiVersions, correlation_id, .. } => {
+                unsupported_version_pieces(correlation_id, api_versions()).map(Some).map_err(|_| UNENCODABLE)
+            }
+            HeaderError::UnsupportedVersion { api, version, .. } => {
+                Err(CloseReason::Unsupported { api_key: api as i16, version })
+            }
+            HeaderError::UnknownApi { key, version, .. } => {
+                Err(CloseReason::Unsupported { api_key: key, version })
+            }
+            HeaderError::Malformed(error) => Err(self.malformed(&error)),
+        }
+    }
+
+    fn malformed(&self, error: &dyn std::fmt::Display) -> CloseReason {
+        count(&self.node.counters.requests_malformed);
+        CloseReason::Malformed(error.to_string())
+    }
+}
+
+const UNENCODABLE: CloseReason = CloseReason::Unanswerable("the response cannot be encoded");
+
+/// The table as ApiVersions answers it.
+pub(crate) fn api_versions() -> Vec<ApiVersion> {
+    APIS.iter()
+        .map(|api| ApiVersion {
+            api_key: api.key as i16,
+            min_version: *api.key.versions().start(),
+            max_version: *api.key.versions().end(),
+        })
+        .collect()
+}
+
+/// Decodes, handles, encodes. The frame's buffer is released before the handler runs, so that a produced batch can
+/// have it to itself.
+async fn run<Q, F>(
+    context: Context,
+    header: RequestHeader,
+    reader: Reader,
+    handler: impl FnOnce(Context, Q) -> F,
+) -> Outcome
+where
+    Q: Request,
+    F: Future<Output = Answer<Q::Response>>,
+{
+    let request =
+        decode_request::<Q>(reader, header.version).map_err(|error| context.broker.malformed(&error))?;
+    let Some(response) = handler(context, request).await? else { return Ok(None) };
+    let pieces = response_pieces(header.api, header.version, header.correlation_id, &response);
+    pieces.map(Some).map_err(|error| {
+        tracing::error!(api = %header.api, version = header.version, %error, "response cannot be encoded");
+        UNENCODABLE
+    })
+}

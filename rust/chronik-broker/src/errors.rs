@@ -1,0 +1,101 @@
+//! The one place where inner errors become Kafka error codes: one function per family of requests.
+
+use crate::controller::ControllerError;
+use chronik_replica::{AppendError, GateErrorKind, ReadError, ReplicaError};
+use chronik_wire::error_code::ErrorCode;
+use chronik_wire::types::LeaderEpoch;
+
+/// First Fetch version whose clients know 78.
+const FETCH_KNOWS_OFFSET_NOT_AVAILABLE: i16 = 11;
+/// First ListOffsets version whose clients know 78.
+const LIST_OFFSETS_KNOWS_OFFSET_NOT_AVAILABLE: i16 = 5;
+
+/// A gate that a Fetch could not pass. Up to version 10 every failure is 6: refresh the metadata.
+pub(crate) fn fetch_gate(kind: GateErrorKind, version: i16) -> ErrorCode {
+    match kind {
+        GateErrorKind::Stopped => ErrorCode::KAFKA_STORAGE_ERROR,
+        GateErrorKind::Behind if version >= FETCH_KNOWS_OFFSET_NOT_AVAILABLE => {
+            ErrorCode::OFFSET_NOT_AVAILABLE
+        }
+        GateErrorKind::Behind | GateErrorKind::NoLeader | GateErrorKind::Removed => {
+            ErrorCode::NOT_LEADER_OR_FOLLOWER
+        }
+    }
+}
+
+/// A gate that ListOffsets could not pass: 78 from version 5, 5 below, as Kafka does.
+pub(crate) fn list_offsets_gate(kind: GateErrorKind, version: i16) -> ErrorCode {
+    match kind {
+        GateErrorKind::Stopped => ErrorCode::KAFKA_STORAGE_ERROR,
+        GateErrorKind::Removed => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        GateErrorKind::Behind | GateErrorKind::NoLeader
+            if version >= LIST_OFFSETS_KNOWS_OFFSET_NOT_AVAILABLE =>
+        {
+            ErrorCode::OFFSET_NOT_AVAILABLE
+        }
+        GateErrorKind::Behind | GateErrorKind::NoLeader => ErrorCode::LEADER_NOT_AVAILABLE,
+    }
+}
+
+/// A gate that OffsetForLeaderEpoch could not pass.
+pub(crate) fn epoch_gate(kind: GateErrorKind) -> ErrorCode {
+    match kind {
+        GateErrorKind::Stopped => ErrorCode::KAFKA_STORAGE_ERROR,
+        GateErrorKind::Removed => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        GateErrorKind::Behind | GateErrorKind::NoLeader => ErrorCode::OFFSET_NOT_AVAILABLE,
+    }
+}
+
+/// A replica that cannot be asked.
+pub(crate) fn replica(error: &ReplicaError) -> ErrorCode {
+    match error {
+        ReplicaError::Stopped { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
+        _ => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+    }
+}
+
+/// Records that cannot be read although the range was checked: the bytes are damaged or the disk fails.
+pub(crate) fn read(error: &ReadError) -> ErrorCode {
+    match error {
+        ReadError::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
+        ReadError::NotHosted { .. } => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        _ => ErrorCode::KAFKA_STORAGE_ERROR,
+    }
+}
+
+/// A batch that was not appended, or whose fate is open. 6 only when nothing of it can ever commit.
+pub(crate) fn append(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::NotLeader { .. } | AppendError::NotHosted(_) | AppendError::Overloaded(_) => {
+            ErrorCode::NOT_LEADER_OR_FOLLOWER
+        }
+        AppendError::NotEnoughReplicas { .. } => ErrorCode::NOT_ENOUGH_REPLICAS,
+        AppendError::NotEnoughReplicasAfterAppend => ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        AppendError::TimedOut => ErrorCode::REQUEST_TIMED_OUT,
+        AppendError::Storage => ErrorCode::KAFKA_STORAGE_ERROR,
+        AppendError::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+        AppendError::InvalidProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
+        AppendError::InvalidBatch => ErrorCode::INVALID_RECORD,
+    }
+}
+
+/// A command that the controller did not carry out, or whose fate is open.
+pub(crate) fn controller(error: &ControllerError) -> ErrorCode {
+    match error {
+        ControllerError::TimedOut { .. } => ErrorCode::REQUEST_TIMED_OUT,
+        ControllerError::TooLarge(_) => ErrorCode::POLICY_VIOLATION,
+        ControllerError::Overloaded(_) => ErrorCode::THROTTLING_QUOTA_EXCEEDED,
+        ControllerError::Refused(error) => error.code,
+    }
+}
+
+/// A client that names the leader's epoch is told when it lags (74) or is ahead of this replica (75).
+pub(crate) fn check_epoch(client_epoch: i32, own: LeaderEpoch) -> Result<(), ErrorCode> {
+    if client_epoch == LeaderEpoch::NONE.0 || client_epoch == own.0 {
+        Ok(())
+    } else if client_epoch < own.0 {
+        Err(ErrorCode::FENCED_LEADER_EPOCH)
+    } else {
+        Err(ErrorCode::UNKNOWN_LEADER_EPOCH)
+    }
+}

@@ -1,0 +1,119 @@
+//! Produces that arrive on a pinned address are carried to the leader: the client was told that this node leads, and
+//! only its reads have to be served here.
+//!
+//! What travels is an ordinary Produce request of one batch, so the leader treats it like any other.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use chronik_replica::Acks;
+use chronik_wire::api::ApiKey;
+use chronik_wire::codec::{Message, Writer};
+use chronik_wire::error_code::ErrorCode;
+use chronik_wire::header::{RequestHeader, decode_response};
+use chronik_wire::messages::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
+};
+use chronik_wire::types::{NodeId, PartitionKey};
+use tokio::sync::oneshot;
+
+use crate::broker::Broker;
+use crate::connection::Connection;
+use crate::node_state::CallAnswer;
+use crate::peer::NodeMessage;
+use crate::world::until;
+
+/// The version in which batches travel between nodes: it names topics by id.
+const VERSION: i16 = 13;
+/// How much longer than the leader's own time-out its answer is waited for.
+const GRACE_MS: u64 = 500;
+
+/// A batch under way to the leader.
+pub(crate) struct Forwarded {
+    call: u64,
+    answer: oneshot::Receiver<CallAnswer>,
+    acknowledged: bool,
+    until_ms: u64,
+}
+
+impl Broker {
+    /// Sends a batch to the leader, in order with those sent before. `None` when nothing was sent.
+    pub(crate) fn forward_batch(
+        &self,
+        leader: NodeId,
+        key: PartitionKey,
+        batch: Bytes,
+        acks: Acks,
+        deadline_ms: u64,
+    ) -> Option<Forwarded> {
+        let left_ms = deadline_ms.saturating_sub(self.world.now_ms());
+        let request = ProduceRequest {
+            acks: match acks {
+                Acks::All => -1,
+                Acks::Leader => 1,
+                Acks::None => 0,
+            },
+            timeout_ms: i32::try_from(left_ms).unwrap_or(i32::MAX),
+            topic_data: vec![TopicProduceData {
+                topic_id: key.topic,
+                partition_data: vec![PartitionProduceData { index: key.partition.0, records: Some(batch) }],
+                ..TopicProduceData::default()
+            }],
+            ..ProduceRequest::default()
+        };
+        let frame = request_frame(&request)?;
+        let (call, answer) = self.node.open_call()?;
+        self.node.send(leader, NodeMessage::ForwardRequest { call, frame });
+        let until_ms = deadline_ms + GRACE_MS;
+        Some(Forwarded { call, answer, acknowledged: acks != Acks::None, until_ms })
+    }
+
+    /// What became of a forwarded batch. Without an answer its fate is open.
+    pub(crate) async fn forwarded_result(
+        &self,
+        key: PartitionKey,
+        forwarded: Forwarded,
+    ) -> PartitionProduceResponse {
+        let Forwarded { call, answer, acknowledged, until_ms } = forwarded;
+        let answer = until(&*self.world, until_ms, answer).await;
+        self.node.close_call(call);
+        let result = match answer {
+            Some(Ok(CallAnswer::Bytes(frame))) => first_result(frame),
+            Some(Ok(CallAnswer::Refused)) if !acknowledged => Some(PartitionProduceResponse::default()),
+            _ => None,
+        };
+        PartitionProduceResponse {
+            index: key.partition.0,
+            ..result.unwrap_or_else(|| PartitionProduceResponse {
+                error_code: ErrorCode::REQUEST_TIMED_OUT,
+                base_offset: -1,
+                ..PartitionProduceResponse::default()
+            })
+        }
+    }
+
+    /// Serves a request that another node forwarded for one of its clients.
+    pub(crate) async fn serve_forwarded(self: Rc<Self>, from: NodeId, call: u64, frame: Bytes) {
+        let peer = SocketAddr::from(([0, 0, 0, 0], 0));
+        let connection = Connection { id: 0, peer, pinned: false };
+        let response = match self.handle(&connection, frame).await {
+            Ok(Some(pieces)) => Some(Bytes::from(pieces.concat())),
+            Ok(None) | Err(_) => None,
+        };
+        self.node.send(from, NodeMessage::ForwardReply { call, frame: response });
+    }
+}
+
+fn request_frame(request: &ProduceRequest) -> Option<Bytes> {
+    let header = RequestHeader { api: ApiKey::Produce, version: VERSION, correlation_id: 0, client_id: None };
+    let mut writer = Writer::new();
+    header.write(&mut writer).ok()?;
+    request.encode(&mut writer, VERSION).ok()?;
+    Some(Bytes::from(writer.finish().concat()))
+}
+
+fn first_result(frame: Bytes) -> Option<PartitionProduceResponse> {
+    let (_, response) = decode_response::<ProduceRequest>(frame, VERSION).ok()?;
+    response.responses.into_iter().next()?.partition_responses.into_iter().next()
+}

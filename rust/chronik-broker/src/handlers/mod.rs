@@ -1,0 +1,53 @@
+//! One file per Kafka API. A handler decodes nothing, locks nothing across an await and knows no file or socket: it
+//! turns a request into a response by asking the image, the replicas and the controller.
+
+use std::rc::Rc;
+
+use crate::broker::Broker;
+use crate::connection::{CloseReason, Connection};
+use crate::limits;
+
+pub(crate) mod api_versions;
+pub(crate) mod create_topics;
+pub(crate) mod delete_topics;
+pub(crate) mod describe_cluster;
+pub(crate) mod describe_configs;
+pub(crate) mod describe_topic_partitions;
+pub(crate) mod fetch;
+pub(crate) mod find_coordinator;
+pub(crate) mod init_producer_id;
+pub(crate) mod list_offsets;
+pub(crate) mod metadata;
+pub(crate) mod offset_for_leader_epoch;
+pub(crate) mod produce;
+
+/// What a handler gets beside the request.
+#[derive(Clone)]
+pub(crate) struct Context {
+    /// The broker of this shard.
+    pub(crate) broker: Rc<Broker>,
+    /// Where the request came from.
+    pub(crate) connection: Connection,
+    /// The request's version.
+    pub(crate) version: i16,
+    /// The client's name of itself.
+    pub(crate) client_id: Option<String>,
+    /// Monotonic time of arrival: deadlines count from here.
+    pub(crate) arrived_ms: u64,
+}
+
+/// A response, no response (`acks=0`), or a connection to close.
+pub(crate) type Answer<T> = Result<Option<T>, CloseReason>;
+
+impl Context {
+    /// The deadline of a request that names its own time-out. Negative and absurd values are cut to the bounds.
+    pub(crate) fn deadline_ms(&self, timeout_ms: i32) -> u64 {
+        let timeout_ms = u64::try_from(timeout_ms).unwrap_or(0).min(limits::REQUEST_TIMEOUT_MS_MAX);
+        self.arrived_ms + timeout_ms
+    }
+
+    /// The deadline of the read gate for requests without a time-out of their own.
+    pub(crate) fn gate_deadline_ms(&self) -> u64 {
+        self.arrived_ms + self.broker.node.config.gate_cap_ms
+    }
+}

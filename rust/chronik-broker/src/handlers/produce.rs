@@ -1,0 +1,287 @@
+//! Produce (key 0), versions 3-13 (0-2 are advertised for old librdkafka and refused).
+//!
+//! Behaviour: checks each batch (one per partition: length, magic, CRC, counts), appends all of them before the first
+//! suspension so that produces of one connection may be pipelined, then waits for what `acks` asks for. A partition
+//! fails alone. `acks=0` gets no answer; its failure closes the connection.
+//! Versions: 3 record batches v2 only · 8 error message · 9 flexible · 10 leader hints · 13 topic ids.
+//! On the pinned address a batch for another leader is carried there.
+//! Not done: transactional batches (48), zstd below version 7 is not refused.
+//! Tests: produce tests of this crate, tests/test_produce.py.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use chronik_coord::{MetaImage, TimestampType, TopicConfig};
+use chronik_replica::{Acks, AppendError, Appended};
+use chronik_wire::batch::{BatchLimits, into_unique, stamp_append_time, validate_produced};
+use chronik_wire::error_code::ErrorCode;
+use chronik_wire::messages::common::LeaderIdAndEpoch;
+use chronik_wire::messages::produce::{
+    PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
+};
+use tokio::sync::oneshot;
+
+use super::{Answer, Context};
+use crate::connection::CloseReason;
+use crate::counters::count;
+use crate::errors;
+use crate::forward::Forwarded;
+use crate::hosts::HostReply;
+use crate::leader_hint::{endpoints, hint};
+use crate::limits;
+use crate::topics::{Target, TopicName, find_partition};
+
+const BY_ID_FROM: i16 = 13;
+const LEADER_HINT_FROM: i16 = 10;
+
+/// Where one batch stands.
+enum Pending {
+    /// Carried to the leader for a client of the pinned address.
+    Forwarded(Target, Forwarded),
+    /// Waiting for the replica. The broker's timestamp is part of it where the topic wants one.
+    Appending { target: Target, reply: Append, append_time_ms: i64 },
+    /// Decided without a replica.
+    Refused(Refusal),
+}
+
+type Append = HostReply<oneshot::Receiver<Result<Appended, AppendError>>>;
+
+/// Why a batch was refused, in code and words.
+struct Refusal {
+    code: ErrorCode,
+    message: Option<String>,
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Refusal { code, message: None }
+    }
+}
+
+/// One batch of a request.
+struct Item {
+    topic: TopicName,
+    partition: i32,
+    records: Option<Bytes>,
+}
+
+pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Answer<ProduceResponse> {
+    let acks = match request.acks {
+        -1 => Acks::All,
+        0 => Acks::None,
+        1 => Acks::Leader,
+        _ => return Ok(Some(respond(&context, refuse_all(request, ErrorCode::INVALID_REQUIRED_ACKS)))),
+    };
+    let deadline_ms = context.deadline_ms(request.timeout_ms);
+    let transactional = request.transactional_id.is_some();
+    let items = flatten(request, context.version);
+    if items.len() > limits::REQUEST_PARTITIONS_MAX {
+        return Err(CloseReason::Unanswerable("a produce request names too many partitions"));
+    }
+    let missing = |image: &MetaImage| {
+        items.iter().any(|item| find_partition(image, &item.topic, item.partition).is_none())
+    };
+    let image = context.broker.image_with(deadline_ms, missing).await;
+
+    let mut pending = Vec::with_capacity(items.len());
+    for item in items {
+        let Item { topic, partition, records } = item;
+        let step = match &image {
+            Err(_) => Pending::Refused(ErrorCode::NOT_LEADER_OR_FOLLOWER.into()),
+            Ok(_) if transactional => Pending::Refused(Refusal {
+                code: ErrorCode::INVALID_TXN_STATE,
+                message: Some("transactions are not supported yet".to_owned()),
+            }),
+            Ok(image) => start(&context, image, &topic, partition, records, acks, deadline_ms),
+        };
+        pending.push((topic, partition, step));
+    }
+
+    let mut results = Vec::with_capacity(pending.len());
+    for (topic, partition, step) in pending {
+        results.push((topic, finish(&context, partition, step).await));
+    }
+    if acks == Acks::None {
+        let failed =
+            results.iter().map(|(_, result)| result.error_code).find(|code| *code != ErrorCode::NONE);
+        return failed.map_or(Ok(None), |code| Err(CloseReason::UnacknowledgedProduceFailed(code.0)));
+    }
+    Ok(Some(respond(&context, results)))
+}
+
+fn flatten(request: ProduceRequest, version: i16) -> Vec<Item> {
+    let mut items = Vec::new();
+    for topic in request.topic_data {
+        let name = TopicName::of(version >= BY_ID_FROM, &topic.name, topic.topic_id);
+        for partition in topic.partition_data {
+            items.push(Item { topic: name.clone(), partition: partition.index, records: partition.records });
+        }
+    }
+    items
+}
+
+/// Checks one batch and hands it to its replica.
+fn start(
+    context: &Context,
+    image: &Arc<MetaImage>,
+    topic: &TopicName,
+    partition: i32,
+    records: Option<Bytes>,
+    acks: Acks,
+    deadline_ms: u64,
+) -> Pending {
+    let Some(target) = find_partition(image, topic, partition) else {
+        return Pending::Refused(topic.unknown().into());
+    };
+    let config = &context.broker.node.config;
+    let settings = context.broker.topic_configs.get(image, &target.topic, config);
+    let wall_ms = context.broker.world.wall_ms();
+    let batch = match checked(records, &settings, wall_ms) {
+        Ok(batch) => batch,
+        Err(refusal) => return Pending::Refused(refusal),
+    };
+    let key = target.key;
+    let leader = context.broker.node.view(|view| view.leader(key)).map(|(leader, _)| leader);
+    if let (true, Some(leader)) = (context.connection.pinned, leader.filter(|leader| *leader != config.node))
+    {
+        return match context.broker.forward_batch(leader, key, batch.freeze(), acks, deadline_ms) {
+            Some(forwarded) => Pending::Forwarded(target, forwarded),
+            None => Pending::Refused(ErrorCode::NOT_LEADER_OR_FOLLOWER.into()),
+        };
+    }
+    let reply = context.broker.hosts.with(key, move |host| host.append(key, batch, acks, deadline_ms));
+    let by_broker = settings.timestamp_type == TimestampType::LogAppendTime;
+    Pending::Appending { target, reply, append_time_ms: if by_broker { wall_ms } else { -1 } }
+}
+
+/// One valid batch, in a buffer that nobody else refers to.
+fn checked(records: Option<Bytes>, settings: &TopicConfig, wall_ms: i64) -> Result<BytesMut, Refusal> {
+    let records = records.ok_or(ErrorCode::INVALID_RECORD)?;
+    let limits = BatchLimits { max_batch_bytes: settings.max_message_bytes };
+    let view = validate_produced(&records, &limits)
+        .map_err(|error| Refusal { code: error.error_code(), message: Some(error.to_string()) })?;
+    let header = view.header();
+    if header.attributes.is_transactional() {
+        return Err(Refusal {
+            code: ErrorCode::INVALID_TXN_STATE,
+            message: Some("transactional batches are not supported yet".to_owned()),
+        });
+    }
+    if settings.timestamp_type == TimestampType::CreateTime {
+        check_timestamps(settings, header.base_timestamp, header.max_timestamp, wall_ms)?;
+    }
+    // A large batch has its frame's buffer to itself by now; a small one shares it and is cheap to copy.
+    drop(view);
+    let mut batch = into_unique(records);
+    if settings.timestamp_type == TimestampType::LogAppendTime {
+        stamp_append_time(&mut batch, wall_ms);
+    }
+    Ok(batch)
+}
+
+fn check_timestamps(settings: &TopicConfig, base_ms: i64, max_ms: i64, wall_ms: i64) -> Result<(), Refusal> {
+    let oldest = wall_ms.saturating_sub(settings.timestamp_before_max_ms);
+    let newest = wall_ms.saturating_add(settings.timestamp_after_max_ms);
+    if base_ms.min(max_ms) >= oldest && max_ms <= newest {
+        return Ok(());
+    }
+    Err(Refusal {
+        code: ErrorCode::INVALID_TIMESTAMP,
+        message: Some(format!(
+            "timestamps {base_ms} to {max_ms} are outside the allowed {oldest} to {newest}"
+        )),
+    })
+}
+
+async fn finish(context: &Context, partition: i32, step: Pending) -> PartitionProduceResponse {
+    let counters = &context.broker.node.counters;
+    let (target, reply, append_time_ms) = match step {
+        Pending::Refused(refusal) => {
+            count(&counters.batches_refused);
+            return failed(partition, refusal);
+        }
+        Pending::Forwarded(target, forwarded) => {
+            count(&counters.produces_forwarded);
+            let key = target.key;
+            return context.broker.forwarded_result(key, forwarded).await;
+        }
+        Pending::Appending { target, reply, append_time_ms } => (target, reply, append_time_ms),
+    };
+    // A replica or shard that is gone answers nobody any more; whether the batch commits is open.
+    let outcome = match reply.await {
+        Ok(outcome) => outcome.await.unwrap_or(Err(AppendError::TimedOut)),
+        Err(_) => Err(AppendError::TimedOut),
+    };
+    match outcome {
+        Ok(appended) => {
+            count(if appended.duplicate {
+                &counters.batches_deduplicated
+            } else {
+                &counters.batches_appended
+            });
+            PartitionProduceResponse {
+                index: partition,
+                base_offset: appended.base_offset.0,
+                log_append_time_ms: append_time_ms,
+                log_start_offset: appended.log_start.0,
+                ..PartitionProduceResponse::default()
+            }
+        }
+        Err(error) => {
+            count(&counters.batches_refused);
+            let mut response = failed(partition, errors::append(&error).into());
+            if response.error_code == ErrorCode::NOT_LEADER_OR_FOLLOWER {
+                response.current_leader = hint(&context.broker, target.key);
+            }
+            response.error_message = Some(error.to_string());
+            response
+        }
+    }
+}
+
+fn failed(partition: i32, refusal: Refusal) -> PartitionProduceResponse {
+    PartitionProduceResponse {
+        index: partition,
+        error_code: refusal.code,
+        base_offset: -1,
+        error_message: refusal.message,
+        ..PartitionProduceResponse::default()
+    }
+}
+
+fn refuse_all(request: ProduceRequest, code: ErrorCode) -> Vec<(TopicName, PartitionProduceResponse)> {
+    // The version does not matter here: whichever of name and id was sent is answered.
+    let mut results = Vec::new();
+    for topic in request.topic_data {
+        let by_id = topic.name.is_empty();
+        let name = TopicName::of(by_id, &topic.name, topic.topic_id);
+        for partition in topic.partition_data {
+            results.push((name.clone(), failed(partition.index, code.into())));
+        }
+    }
+    results
+}
+
+fn respond(context: &Context, results: Vec<(TopicName, PartitionProduceResponse)>) -> ProduceResponse {
+    let mut responses: Vec<TopicProduceResponse> = Vec::new();
+    let mut leaders: Vec<LeaderIdAndEpoch> = Vec::new();
+    let mut last: Option<TopicName> = None;
+    for (topic, result) in results {
+        if context.version >= LEADER_HINT_FROM {
+            leaders.push(result.current_leader.clone());
+        }
+        if last.as_ref() != Some(&topic) {
+            responses.push(TopicProduceResponse {
+                name: topic.name(),
+                topic_id: topic.id(),
+                partition_responses: Vec::new(),
+            });
+            last = Some(topic);
+        }
+        if let Some(response) = responses.last_mut() {
+            response.partition_responses.push(result);
+        }
+    }
+    let image: Arc<MetaImage> = context.broker.node.image();
+    ProduceResponse { responses, throttle_time_ms: 0, node_endpoints: endpoints(&image, &leaders) }
+}

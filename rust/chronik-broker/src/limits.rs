@@ -1,0 +1,34 @@
+//! Every bound of this room, named. What grows anywhere in the broker is bounded by a line here.
+
+/// Bytes a single Fetch response may carry, whatever the client asks for.
+pub const FETCH_RESPONSE_BYTES_MAX: usize = 64 << 20;
+/// Partitions that one Fetch request, or one fetch session, may name.
+pub const FETCH_PARTITIONS_MAX: usize = 10_000;
+/// Fetch sessions kept per shard; the one unused longest makes room.
+pub const FETCH_SESSIONS_MAX: usize = 1_000;
+/// Longest time a Fetch may ask to be parked.
+pub const FETCH_WAIT_MS_MAX: u64 = 300_000;
+/// Shortest deadline of a fetch's read gate, also for `max_wait_ms` of 0.
+pub const GATE_WAIT_MS_MIN: u64 = 250;
+/// How long a gate still pending may hold back a response that has enough bytes from other partitions.
+pub const GATE_STRAGGLER_MS_MAX: u64 = 250;
+/// Partitions one Produce, ListOffsets or OffsetForLeaderEpoch request may name.
+pub const REQUEST_PARTITIONS_MAX: usize = 10_000;
+/// Topics one Metadata request may name.
+pub const METADATA_TOPICS_MAX: usize = 10_000;
+/// Longest time a produce or admin request may wait for its outcome.
+pub const REQUEST_TIMEOUT_MS_MAX: u64 = 300_000;
+/// Time an internal call (auto-create, producer ids, registration) may take.
+pub const INTERNAL_CALL_TIMEOUT_MS: u64 = 5_000;
+/// Controller calls waiting for an answer from another node.
+pub const PENDING_CALLS_MAX: usize = 10_000;
+/// Pause before a controller call is sent again when nothing was heard of it.
+pub const CALL_RESEND_MS: u64 = 500;
+/// Node messages queued towards the transport between two turns.
+pub const NODE_OUTBOX_MAX: usize = 100_000;
+/// Leadership entries in one message; a longer list is split.
+pub const LEADERSHIP_PER_MESSAGE_MAX: usize = 4_096;
+/// Partitions known to one node, over all topics.
+pub const LEADER_TABLE_MAX: usize = 1_000_000;
+/// Bytes of one node message on the wire, its command included.
+pub const NODE_MESSAGE_BYTES_MAX: usize = 16 << 20;

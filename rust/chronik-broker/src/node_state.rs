@@ -1,0 +1,145 @@
+//! What all shards of one node have in common: the image, the view of the other nodes, calls under way, the outbox.
+//!
+//! Everything here is short-held and uncontended; no lock is kept across an await.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use chronik_coord::{CommandId, MetaImage};
+use chronik_wire::types::NodeId;
+use tokio::sync::{oneshot, watch};
+
+use crate::config::BrokerConfig;
+use crate::counters::BrokerCounters;
+use crate::limits;
+use crate::meta::MetaSeat;
+use crate::peer::NodeMessage;
+use crate::view::ClusterView;
+
+/// What came back for a call to another node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CallAnswer {
+    /// The controller's encoded reply, or a forwarded response.
+    Bytes(Bytes),
+    /// The node got there.
+    Done,
+    /// The node asked cannot do it.
+    Refused,
+}
+
+/// One node's shared state.
+pub struct NodeState {
+    /// The fixed configuration.
+    pub config: BrokerConfig,
+    /// Counters of this node.
+    pub counters: Arc<BrokerCounters>,
+    pub(crate) seat: Arc<MetaSeat>,
+    view: Mutex<ClusterView>,
+    view_changed: watch::Sender<u64>,
+    outbox: Mutex<Vec<(NodeId, NodeMessage)>>,
+    calls: Mutex<HashMap<u64, oneshot::Sender<CallAnswer>>>,
+    next_call: AtomicU64,
+    next_command: AtomicU64,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl NodeState {
+    /// The state of a node that has just started. `wake` tells the edge that the outbox is not empty.
+    pub fn new(
+        config: BrokerConfig,
+        counters: Arc<BrokerCounters>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Arc<NodeState> {
+        let view = ClusterView::new(config.node, config.voters.iter().copied());
+        Arc::new(NodeState {
+            config,
+            counters,
+            seat: Arc::new(MetaSeat::default()),
+            view: Mutex::new(view),
+            view_changed: watch::channel(0).0,
+            outbox: Mutex::new(Vec::new()),
+            calls: Mutex::new(HashMap::new()),
+            next_call: AtomicU64::new(1),
+            next_command: AtomicU64::new(1),
+            wake,
+        })
+    }
+
+    /// The newest applied metadata.
+    pub fn image(&self) -> Arc<MetaImage> {
+        self.seat.image()
+    }
+
+    /// Reads or changes the view of the other nodes.
+    pub fn view<R>(&self, read: impl FnOnce(&mut ClusterView) -> R) -> R {
+        read(&mut lock(&self.view))
+    }
+
+    /// Tells everyone who waits for leaders or nodes that the view has changed.
+    pub(crate) fn view_has_changed(&self) {
+        self.view_changed.send_modify(|version| *version += 1);
+    }
+
+    /// To be told of changes of the view.
+    pub fn subscribe_view(&self) -> watch::Receiver<u64> {
+        self.view_changed.subscribe()
+    }
+
+    /// Queues a message for another node. An overfull outbox drops it: every sender resends or heals.
+    pub(crate) fn send(&self, to: NodeId, message: NodeMessage) {
+        let mut outbox = lock(&self.outbox);
+        if outbox.len() < limits::NODE_OUTBOX_MAX {
+            outbox.push((to, message));
+        }
+        drop(outbox);
+        (self.wake)();
+    }
+
+    /// Everything queued for other nodes.
+    pub fn take_messages(&self) -> Vec<(NodeId, NodeMessage)> {
+        std::mem::take(&mut lock(&self.outbox))
+    }
+
+    /// Opens a call: its number and where its answer arrives. `None` when too many are open.
+    pub(crate) fn open_call(&self) -> Option<(u64, oneshot::Receiver<CallAnswer>)> {
+        let call = self.next_call.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        let mut calls = lock(&self.calls);
+        if calls.len() >= limits::PENDING_CALLS_MAX {
+            // Callers that gave up leave their entry behind until somebody needs the room.
+            calls.retain(|_, waiting| !waiting.is_closed());
+        }
+        if calls.len() >= limits::PENDING_CALLS_MAX {
+            return None;
+        }
+        calls.insert(call, sender);
+        Some((call, receiver))
+    }
+
+    /// Ends a call; an unknown number is ignored, since its caller has gone or was answered already.
+    pub(crate) fn answer_call(&self, call: u64, answer: CallAnswer) {
+        if let Some(waiting) = lock(&self.calls).remove(&call) {
+            let _ = waiting.send(answer);
+        }
+    }
+
+    /// Forgets a call that its caller has given up.
+    pub(crate) fn close_call(&self, call: u64) {
+        lock(&self.calls).remove(&call);
+    }
+
+    /// A command id that was never used before.
+    pub(crate) fn next_command_id(&self) -> CommandId {
+        CommandId {
+            node: self.config.node,
+            incarnation: self.config.incarnation,
+            sequence: self.next_command.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

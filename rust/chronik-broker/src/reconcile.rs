@@ -1,0 +1,146 @@
+//! Keeps this shard's replicas as the metadata says: creates, removes, passes on settings.
+//!
+//! Runs after every new image, on the shard that holds the replicas concerned. A replica exists before anybody can
+//! learn from this node that its topic exists, except by asking faster than one turn; such early messages are
+//! buffered by the host.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use chronik_coord::{MetaImage, Topic, TopicConfig};
+use chronik_log::LogConfig;
+use chronik_replica::{ReplicaSpec, TopicSettings};
+use chronik_wire::types::{NodeId, PartitionIndex, PartitionKey, TopicId};
+
+use crate::broker::Broker;
+use crate::hosts::Hosts;
+
+/// What was done for each topic last time, to notice what has changed.
+#[derive(Default)]
+pub(crate) struct Reconciled {
+    topics: BTreeMap<TopicId, Arc<Topic>>,
+}
+
+impl Broker {
+    /// Follows the image until the node stops.
+    pub(crate) async fn reconcile_forever(self: Rc<Self>) {
+        let mut images = self.node.seat.subscribe();
+        let mut done = Reconciled::default();
+        loop {
+            let image = Arc::clone(&images.borrow_and_update());
+            self.reconcile(&image, &mut done);
+            if images.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn reconcile(&self, image: &MetaImage, done: &mut Reconciled) {
+        let gone: Vec<TopicId> =
+            done.topics.keys().filter(|id| image.topic_by_id(**id).is_none()).copied().collect();
+        for id in gone {
+            if let Some(topic) = done.topics.remove(&id) {
+                self.remove_topic(&topic);
+            }
+        }
+        let mut news = false;
+        for topic in image.topics() {
+            let known = done.topics.get(&topic.id);
+            if known.is_some_and(|known| Arc::ptr_eq(known, topic)) {
+                continue;
+            }
+            self.place_topic(image, topic, known.is_none());
+            done.topics.insert(topic.id, Arc::clone(topic));
+            news = true;
+        }
+        if news {
+            self.node.view_has_changed();
+        }
+    }
+
+    fn place_topic(&self, image: &MetaImage, topic: &Topic, is_new: bool) {
+        let own = &self.node.config;
+        let config = image.effective_topic_config(topic, own.node, &own.broker_config);
+        let lag_max_ms = image.broker_settings(own.node, &own.broker_config).replica_lag_time_max_ms;
+        let settings = topic_settings(&config, lag_max_ms);
+        let mut host = self.hosts.own().borrow_mut();
+        for (key, replicas, designated) in self.own_partitions(topic) {
+            if host.replica(key).is_some() {
+                host.set_settings(key, settings.clone());
+                continue;
+            }
+            let spec = ReplicaSpec {
+                key,
+                voters: replicas.to_vec(),
+                designated,
+                dir: directory_of(key),
+                log: Arc::new(log_config(&config)),
+                settings: settings.clone(),
+                machine: None,
+            };
+            if let Err(error) = host.create_replica(spec) {
+                tracing::error!(node = self.node.config.node.0, topic = %topic.name, partition = key.partition.0, %error,
+                    is_new, "replica cannot be opened; this node does not serve the partition");
+            }
+        }
+    }
+
+    fn remove_topic(&self, topic: &Topic) {
+        let mut host = self.hosts.own().borrow_mut();
+        for (key, ..) in self.own_partitions(topic) {
+            if let Err(error) = host.remove_replica(key, true) {
+                tracing::warn!(node = self.node.config.node.0, topic = %topic.name, partition = key.partition.0, %error,
+                    "data of a deleted partition is left behind");
+            }
+        }
+        drop(host);
+        self.node.view(|view| {
+            for partition in 0..topic.partitions.len() {
+                view.forget(PartitionKey::new(topic.id, PartitionIndex(partition as i32)));
+            }
+        });
+    }
+
+    /// The partitions of a topic that this shard of this node holds.
+    fn own_partitions<'a>(
+        &'a self,
+        topic: &'a Topic,
+    ) -> impl Iterator<Item = (PartitionKey, &'a [NodeId], NodeId)> {
+        let config = &self.node.config;
+        topic.partitions.iter().enumerate().filter_map(move |(partition, assignment)| {
+            let key = PartitionKey::new(topic.id, PartitionIndex(partition as i32));
+            let here = assignment.replicas.contains(&config.node)
+                && Hosts::shard_of(key, config.shards) == self.shard;
+            here.then_some((key, assignment.replicas.as_slice(), assignment.designated))
+        })
+    }
+}
+
+/// Directories are named by topic id: a recreated topic never meets its predecessor's files.
+pub(crate) fn directory_of(key: PartitionKey) -> String {
+    format!("{}-{}", key.topic, key.partition)
+}
+
+fn topic_settings(config: &TopicConfig, replica_lag_max_ms: u64) -> TopicSettings {
+    // Without the delete policy nothing is dropped for its age or size.
+    let bound = |limit: Option<i64>| {
+        limit.filter(|_| config.cleanup.delete).and_then(|limit| u64::try_from(limit).ok())
+    };
+    TopicSettings {
+        min_insync_replicas: config.min_insync_replicas,
+        replica_lag_max_ms,
+        retention_ms: bound(config.retention_ms),
+        retention_bytes: bound(config.retention_bytes),
+        ..TopicSettings::default()
+    }
+}
+
+fn log_config(config: &TopicConfig) -> LogConfig {
+    LogConfig {
+        segment_bytes: config.segment_bytes as u64,
+        segment_ms: u64::try_from(config.segment_ms).ok(),
+        index_interval_bytes: u32::try_from(config.index_interval_bytes).unwrap_or(u32::MAX),
+        ..LogConfig::default()
+    }
+}

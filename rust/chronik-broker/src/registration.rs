@@ -1,0 +1,42 @@
+//! Joining the cluster: every start of a node registers its addresses, rack and start number with the controller.
+
+use std::rc::Rc;
+
+use chronik_coord::{Action, BrokerRegistration};
+
+use crate::broker::Broker;
+use crate::limits;
+
+impl Broker {
+    /// Registers this start of the node; repeats until the controller has answered.
+    pub(crate) async fn register_forever(self: Rc<Self>) {
+        loop {
+            let deadline_ms = self.world.now_ms() + limits::INTERNAL_CALL_TIMEOUT_MS;
+            if self.register(deadline_ms).await {
+                return;
+            }
+            tracing::warn!(
+                node = self.node.config.node.0,
+                "no majority of the nodes is reachable; still joining"
+            );
+        }
+    }
+
+    async fn register(&self, deadline_ms: u64) -> bool {
+        let config = &self.node.config;
+        let identify = Action::SetClusterId { cluster_id: config.cluster_id_proposal.clone() };
+        let register = Action::RegisterBroker(BrokerRegistration {
+            id: config.node,
+            incarnation: config.incarnation,
+            endpoint: config.advertised.clone(),
+            pinned: config.pinned.clone(),
+            rack: config.rack.clone(),
+        });
+        // The cluster keeps the first id it was given; only a cluster without one needs to hear it.
+        let anonymous = self.node.image().cluster_id.is_none();
+        if anonymous && self.controller_call(identify, deadline_ms).await.is_err() {
+            return false;
+        }
+        self.controller_call(register, deadline_ms).await.is_ok()
+    }
+}

@@ -1,0 +1,383 @@
+//! A whole cluster of brokers without sockets, threads or clocks: requests go in as frames, messages move by hand,
+//! time passes when everybody waits. Deterministic: no test here can be slow or flaky because of the machine.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of the harness")]
+
+pub mod client;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use chronik_broker::{
+    Broker, BrokerConfig, BrokerCounters, CloseReason, Connection, Hosts, LocalFuture, NodeState,
+    PeerMessage, World,
+};
+use chronik_coord::Endpoint;
+use chronik_log::MemDisk;
+use chronik_replica::{GateMode, Host, HostConfig, ReplicaCounters};
+use chronik_wire::api::Request;
+use chronik_wire::header::{decode_response, request_frame};
+use chronik_wire::types::{NodeId, PartitionIndex, PartitionKey};
+
+const TICK_MS: u64 = 10;
+const BEAT_MS: u64 = 50;
+const FIRST_PORT: u16 = 10_000;
+/// Simulated time after which a test has failed.
+const PATIENCE_MS: u64 = 60_000;
+
+/// Time and tasks of the whole cluster.
+#[derive(Default)]
+struct Shared {
+    now_ms: Cell<u64>,
+    random: Cell<u64>,
+    new_tasks: RefCell<Vec<(NodeId, LocalFuture<()>)>>,
+}
+
+struct TestWorld {
+    node: NodeId,
+    shared: Rc<Shared>,
+}
+
+struct Sleep {
+    shared: Rc<Shared>,
+    at_ms: u64,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        // Every task is polled in every pass, so nobody needs to be woken.
+        if self.shared.now_ms.get() >= self.at_ms { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl World for TestWorld {
+    fn now_ms(&self) -> u64 {
+        self.shared.now_ms.get()
+    }
+
+    fn wall_ms(&self) -> i64 {
+        1_700_000_000_000 + self.shared.now_ms.get() as i64
+    }
+
+    fn sleep_until(&self, at_ms: u64) -> LocalFuture<()> {
+        Box::pin(Sleep { shared: Rc::clone(&self.shared), at_ms })
+    }
+
+    fn random_u64(&self) -> u64 {
+        let next = self.shared.random.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(0x9e37_79b9);
+        self.shared.random.set(next);
+        next ^ (next >> 29)
+    }
+
+    fn spawn(&self, future: LocalFuture<()>) {
+        self.shared.new_tasks.borrow_mut().push((self.node, future));
+    }
+}
+
+/// One node.
+pub struct TestNode {
+    pub id: NodeId,
+    pub broker: Rc<Broker>,
+    pub host: Rc<RefCell<Host>>,
+    pub gates: Arc<ReplicaCounters>,
+    pub counters: Arc<BrokerCounters>,
+    inbox: VecDeque<(NodeId, PeerMessage)>,
+}
+
+/// How a cluster differs from the ordinary one.
+#[derive(Default, Clone)]
+pub struct Options {
+    /// The read gate switched off: what tests of the gate must notice.
+    pub gate_off: bool,
+    /// Kafka broker configuration.
+    pub config: BTreeMap<String, String>,
+    /// Followers refuse fetches.
+    pub followers_refuse: bool,
+}
+
+/// The cluster: nodes 1 to n, racks `rack-1` to `rack-n`.
+pub struct TestCluster {
+    pub nodes: BTreeMap<NodeId, TestNode>,
+    shared: Rc<Shared>,
+    tasks: Vec<(NodeId, LocalFuture<()>)>,
+    cut: BTreeSet<(NodeId, NodeId)>,
+    frozen: BTreeSet<NodeId>,
+    ticked_at_ms: u64,
+    beaten_at_ms: u64,
+}
+
+impl TestCluster {
+    /// Starts `count` nodes and waits until each knows all.
+    pub fn start(count: i32, options: &Options) -> TestCluster {
+        let shared = Rc::new(Shared::default());
+        let ids: Vec<NodeId> = (1..=count).map(NodeId).collect();
+        let nodes = ids.iter().map(|id| (*id, start_node(*id, &ids, &shared, options))).collect();
+        let mut cluster = TestCluster {
+            nodes,
+            shared,
+            tasks: Vec::new(),
+            cut: BTreeSet::new(),
+            frozen: BTreeSet::new(),
+            ticked_at_ms: 0,
+            beaten_at_ms: 0,
+        };
+        for node in cluster.nodes.values() {
+            node.broker.start();
+        }
+        let everybody = ids.len();
+        cluster.wait_for("every node to know all nodes", |cluster| {
+            cluster.nodes.values().all(|node| node.broker.node().image().brokers.len() == everybody)
+        });
+        cluster
+    }
+
+    /// Simulated milliseconds since the start.
+    pub fn now_ms(&self) -> u64 {
+        self.shared.now_ms.get()
+    }
+
+    pub fn node(&self, id: NodeId) -> &TestNode {
+        &self.nodes[&id]
+    }
+
+    /// Runs until `condition`; panics when it never comes.
+    pub fn wait_for(&mut self, what: &str, mut condition: impl FnMut(&TestCluster) -> bool) {
+        let give_up_ms = self.now_ms() + PATIENCE_MS;
+        while !condition(self) {
+            assert!(self.now_ms() < give_up_ms, "waited in vain for {what}");
+            self.step();
+        }
+    }
+
+    /// Runs everything until `future` is ready.
+    pub fn run<T>(&mut self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        let give_up_ms = self.now_ms() + PATIENCE_MS;
+        loop {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return value;
+            }
+            assert!(self.now_ms() < give_up_ms, "a request was never answered");
+            self.step();
+        }
+    }
+
+    /// Lets simulated time pass.
+    pub fn pass_ms(&mut self, ms: u64) {
+        let until_ms = self.now_ms() + ms;
+        while self.now_ms() < until_ms {
+            self.step();
+        }
+    }
+
+    /// A request that is under way: poll it with [`TestCluster::run`].
+    pub fn ask<R: Request>(
+        &self,
+        node: NodeId,
+        pinned: bool,
+        version: i16,
+        request: &R,
+    ) -> impl Future<Output = Result<Option<R::Response>, CloseReason>> + use<R> {
+        let pieces = request_frame(version, 7, Some("test"), request).expect("request encodes");
+        let frame = Bytes::from(pieces.concat()).slice(4..);
+        let broker = Rc::clone(&self.node(node).broker);
+        async move {
+            let connection = Connection { id: 1, peer: SocketAddr::from(([127, 0, 0, 1], 1)), pinned };
+            let answer = broker.handle(&connection, frame).await?;
+            Ok(answer.map(|pieces| {
+                let (correlation, response) =
+                    decode_response::<R>(Bytes::from(pieces.concat()), version).expect("response decodes");
+                assert_eq!(correlation, 7);
+                response
+            }))
+        }
+    }
+
+    /// Asks and waits for the answer.
+    pub fn call<R: Request>(&mut self, node: NodeId, version: i16, request: &R) -> R::Response {
+        let answer = self.ask(node, false, version, request);
+        self.run(answer).expect("the connection stays open").expect("there is an answer")
+    }
+
+    /// The node that leads a partition, as node 1 knows it.
+    pub fn leader(&self, key: PartitionKey) -> Option<NodeId> {
+        self.node(NodeId(1)).broker.node().view(|view| view.leader(key)).map(|(leader, _)| leader)
+    }
+
+    /// The key of a topic's partition.
+    pub fn key(&self, topic: &str, partition: i32) -> PartitionKey {
+        let image = self.node(NodeId(1)).broker.node().image();
+        PartitionKey::new(image.topic(topic).expect("topic exists").id, PartitionIndex(partition))
+    }
+
+    /// Messages from `from` to `to` are lost from now on.
+    pub fn cut(&mut self, from: NodeId, to: NodeId) {
+        self.cut.insert((from, to));
+    }
+
+    /// Cuts a node off from all others, both ways.
+    pub fn isolate(&mut self, node: NodeId) {
+        for other in self.nodes.keys().copied().filter(|other| *other != node).collect::<Vec<_>>() {
+            self.cut(node, other);
+            self.cut(other, node);
+        }
+    }
+
+    /// Every link works again.
+    pub fn recover(&mut self) {
+        self.cut.clear();
+    }
+
+    /// The node does nothing until thawed; what is sent to it waits.
+    pub fn freeze(&mut self, node: NodeId) {
+        self.frozen.insert(node);
+    }
+
+    pub fn thaw(&mut self, node: NodeId) {
+        self.frozen.remove(&node);
+        let now_ms = self.now_ms();
+        self.node(node).broker.node().view(|view| view.forgive_silence(now_ms));
+    }
+
+    /// Everything that can happen now, then one tick of time.
+    fn step(&mut self) {
+        while self.pass() {}
+        self.shared.now_ms.set(self.now_ms() + 1);
+        let now_ms = self.now_ms();
+        if now_ms >= self.ticked_at_ms + TICK_MS {
+            self.ticked_at_ms = now_ms;
+            for node in self.live() {
+                self.nodes[&node].host.borrow_mut().on_tick(now_ms);
+            }
+        }
+        if now_ms >= self.beaten_at_ms + BEAT_MS {
+            self.beaten_at_ms = now_ms;
+            for node in self.live() {
+                self.nodes[&node].broker.on_beat(now_ms);
+            }
+        }
+        while self.pass() {}
+    }
+
+    /// Polls every task, turns every host, delivers every message. Returns whether anything moved.
+    fn pass(&mut self) -> bool {
+        let mut moved = self.poll_tasks();
+        for id in self.live() {
+            let now_ms = self.now_ms();
+            let Some(node) = self.nodes.get_mut(&id) else { continue };
+            let inbox = std::mem::take(&mut node.inbox);
+            moved |= !inbox.is_empty();
+            for (from, message) in inbox {
+                match message {
+                    PeerMessage::Replica(key, message) => {
+                        node.host.borrow_mut().on_message(from, key, message)
+                    }
+                    PeerMessage::Node(message) => node.broker.on_node_message(from, message),
+                }
+            }
+            let mut out = Vec::new();
+            if node.host.borrow().is_dirty() {
+                let turn = node.host.borrow_mut().turn(now_ms);
+                out.extend(turn.messages.into_iter().map(|(to, key, m)| (to, PeerMessage::Replica(key, m))));
+                node.broker.announce_leader_changes();
+                moved = true;
+            }
+            let messages = node.broker.node().take_messages();
+            out.extend(messages.into_iter().map(|(to, message)| (to, PeerMessage::Node(message))));
+            moved |= !out.is_empty();
+            for (to, message) in out {
+                if self.cut.contains(&(id, to)) {
+                    continue;
+                }
+                // Through the codec, as on a wire.
+                let bytes = Bytes::from(message.encode().concat());
+                let message = PeerMessage::decode(bytes).expect("own messages decode");
+                if let Some(peer) = self.nodes.get_mut(&to) {
+                    peer.inbox.push_back((id, message));
+                }
+            }
+        }
+        moved
+    }
+
+    fn poll_tasks(&mut self) -> bool {
+        let mut moved = false;
+        let mut context = Context::from_waker(Waker::noop());
+        let frozen = self.frozen.clone();
+        self.tasks.append(&mut self.shared.new_tasks.borrow_mut());
+        self.tasks.retain_mut(|(node, task)| {
+            if frozen.contains(node) {
+                return true;
+            }
+            let done = task.as_mut().poll(&mut context).is_ready();
+            moved |= done;
+            !done
+        });
+        moved || !self.shared.new_tasks.borrow().is_empty()
+    }
+
+    fn live(&self) -> Vec<NodeId> {
+        self.nodes.keys().copied().filter(|node| !self.frozen.contains(node)).collect()
+    }
+}
+
+impl TestNode {
+    /// Partition answers this node served as follower.
+    pub fn served_as_follower(&self) -> u64 {
+        self.counters.fetches_served_as_follower.load(Ordering::Relaxed)
+    }
+
+    /// Partition answers this node served as leader.
+    pub fn served_as_leader(&self) -> u64 {
+        self.counters.fetches_served_as_leader.load(Ordering::Relaxed)
+    }
+
+    /// Rounds of the read gate this node has started.
+    pub fn gate_rounds(&self) -> u64 {
+        self.gates.to_map()["read_gate_rounds"]
+    }
+}
+
+fn start_node(id: NodeId, all: &[NodeId], shared: &Rc<Shared>, options: &Options) -> TestNode {
+    let gates = Arc::new(ReplicaCounters::default());
+    let counters = Arc::new(BrokerCounters::default());
+    let mut host_config = HostConfig::for_test(id);
+    host_config.incarnation = 100 + id.0 as u64;
+    if options.gate_off {
+        host_config.faults.gate = GateMode::Off;
+    }
+    let gate_cap_ms = host_config.gate_cap_ms;
+    let host = Host::new(host_config, Arc::new(MemDisk::new()), Arc::clone(&gates), Arc::new(|| ()));
+    let host = Rc::new(RefCell::new(host));
+    let config = BrokerConfig {
+        node: id,
+        incarnation: 100 + id.0 as u64,
+        voters: all.to_vec(),
+        designated: all[0],
+        advertised: Endpoint { host: "127.0.0.1".to_owned(), port: FIRST_PORT + id.0 as u16 },
+        pinned: Some(Endpoint { host: "127.0.0.1".to_owned(), port: 2 * FIRST_PORT + id.0 as u16 }),
+        rack: Some(format!("rack-{id}")),
+        cluster_id_proposal: "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
+        broker_config: options.config.clone(),
+        fetch_from_followers: !options.followers_refuse,
+        gate_cap_ms,
+        peer_timeout_ms: 300,
+        shards: 1,
+        shard: 0,
+    };
+    let node = NodeState::new(config, Arc::clone(&counters), Arc::new(|| ()));
+    let world = Rc::new(TestWorld { node: id, shared: Rc::clone(shared) });
+    let broker =
+        Broker::new(node, 0, world, Hosts::single(Rc::clone(&host))).expect("metadata replica opens");
+    TestNode { id, broker, host, gates, counters, inbox: VecDeque::new() }
+}
