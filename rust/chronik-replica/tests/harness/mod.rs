@@ -1,0 +1,433 @@
+//! A deterministic little world for tests: hosts, a network moved by hand, disks that forget unsynced bytes.
+//!
+//! Nothing here sleeps or looks at a clock. Time is a number that `tick` advances; messages move when `settle` or
+//! `tick` says so, each through the codec, so that what tests see is what a wire would carry.
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary includes this module and uses its own part"
+)]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use chronik_log::{LogConfig, MemDisk, UnsyncedPolicy};
+use chronik_replica::*;
+use chronik_wire::batch::BatchBuilder;
+use chronik_wire::types::{NodeId, Offset, PartitionIndex, PartitionKey, TopicId};
+
+pub const KEY: PartitionKey = PartitionKey::new(TopicId(77), PartitionIndex(0));
+/// A deadline no test reaches.
+pub const LATE: u64 = u64::MAX / 2;
+const TURNS_MAX: usize = 100_000;
+
+pub fn key(partition: i32) -> PartitionKey {
+    PartitionKey::new(TopicId(77), PartitionIndex(partition))
+}
+
+pub struct Node {
+    pub host: Option<Host>,
+    pub disk: MemDisk,
+    pub config: HostConfig,
+    pub counters: Arc<ReplicaCounters>,
+    pub keys: BTreeMap<PartitionKey, TopicSettings>,
+    pub frozen: bool,
+    /// Sync jobs run only when told.
+    pub hold_syncs: bool,
+    job: Option<SyncJob>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Flight {
+    pub from: NodeId,
+    pub to: NodeId,
+    pub key: PartitionKey,
+    pub message: ReplicaMessage,
+}
+
+pub struct World {
+    pub now_ms: u64,
+    pub nodes: BTreeMap<NodeId, Node>,
+    pub cuts: BTreeSet<(NodeId, NodeId)>,
+    /// Messages kept back by `hold`, in order.
+    pub held: Vec<Flight>,
+    pub hold: Option<Box<dyn Fn(&Flight) -> bool>>,
+    pub drop_percent: u64,
+    pub duplicate_percent: u64,
+    pub log: Arc<LogConfig>,
+    pub delivered: u64,
+    random: u64,
+    queue: VecDeque<Flight>,
+}
+
+impl World {
+    /// Nodes 1 to `count` with test timing.
+    pub fn new(count: i32) -> World {
+        World::with(count, |config| config)
+    }
+
+    pub fn with(count: i32, adjust: impl Fn(HostConfig) -> HostConfig) -> World {
+        let mut nodes = BTreeMap::new();
+        for node in (1..=count).map(NodeId) {
+            let config = adjust(HostConfig::for_test(node));
+            nodes.insert(
+                node,
+                Node {
+                    host: None,
+                    disk: MemDisk::new(),
+                    config,
+                    counters: Arc::new(ReplicaCounters::default()),
+                    keys: BTreeMap::new(),
+                    frozen: false,
+                    hold_syncs: false,
+                    job: None,
+                },
+            );
+        }
+        let mut world = World {
+            now_ms: 1_000,
+            nodes,
+            cuts: BTreeSet::new(),
+            held: Vec::new(),
+            hold: None,
+            drop_percent: 0,
+            duplicate_percent: 0,
+            log: Arc::new(LogConfig::default()),
+            delivered: 0,
+            random: 0x1234_5678,
+            queue: VecDeque::new(),
+        };
+        for node in world.ids() {
+            world.start(node);
+        }
+        world
+    }
+
+    /// Three nodes with one partition, led by node 1.
+    pub fn elected() -> World {
+        let mut world = World::new(3);
+        world.create_all(KEY, TopicSettings::default());
+        world.until("node 1 leads", |world| world.confirmed_leader(KEY) == Some(NodeId(1)));
+        world
+    }
+
+    pub fn ids(&self) -> Vec<NodeId> {
+        self.nodes.keys().copied().collect()
+    }
+
+    pub fn seed(&mut self, seed: u64) {
+        self.random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    }
+
+    pub fn random(&mut self, below: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 16) % below
+    }
+
+    pub fn node(&mut self, node: i32) -> &mut Node {
+        self.nodes.get_mut(&NodeId(node)).unwrap()
+    }
+
+    pub fn host(&mut self, node: i32) -> &mut Host {
+        self.node(node).host.as_mut().unwrap()
+    }
+
+    pub fn counters(&self, node: i32) -> &ReplicaCounters {
+        &self.nodes[&NodeId(node)].counters
+    }
+
+    pub fn sum(&self, counter: impl Fn(&ReplicaCounters) -> &Counter) -> u64 {
+        self.nodes.values().map(|node| counter(&node.counters).get()).sum()
+    }
+
+    pub fn view(&self, node: i32) -> ReadView {
+        self.nodes[&NodeId(node)].host.as_ref().unwrap().view(KEY).unwrap()
+    }
+
+    fn start(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.config.incarnation = node.config.incarnation.wrapping_mul(31).wrapping_add(id.0 as u64 + 7);
+        let mut host = Host::new(
+            node.config.clone(),
+            Arc::new(node.disk.clone()),
+            Arc::clone(&node.counters),
+            Arc::new(|| {}),
+        );
+        host.on_tick(self.now_ms);
+        node.host = Some(host);
+        let keys = node.keys.clone();
+        for (key, settings) in keys {
+            self.open(id, key, settings);
+        }
+    }
+
+    pub fn spec(&self, key: PartitionKey, settings: TopicSettings) -> ReplicaSpec {
+        let voters = self.ids();
+        let designated = voters[key.partition.0 as usize % voters.len()];
+        let dir = format!("t-{}", key.partition.0);
+        ReplicaSpec { key, voters, designated, dir, log: Arc::clone(&self.log), settings, machine: None }
+    }
+
+    pub fn open(&mut self, id: NodeId, key: PartitionKey, settings: TopicSettings) {
+        let spec = self.spec(key, settings.clone());
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.keys.insert(key, settings);
+        node.host.as_mut().unwrap().create_replica(spec).unwrap();
+    }
+
+    pub fn create_all(&mut self, key: PartitionKey, settings: TopicSettings) {
+        for id in self.ids() {
+            self.open(id, key, settings.clone());
+        }
+        self.settle();
+    }
+
+    // ---- faults
+
+    pub fn cut(&mut self, from: i32, to: i32) {
+        self.cuts.insert((NodeId(from), NodeId(to)));
+    }
+
+    pub fn isolate(&mut self, node: i32) {
+        for other in self.ids().into_iter().filter(|other| other.0 != node) {
+            self.cuts.insert((NodeId(node), other));
+            self.cuts.insert((other, NodeId(node)));
+        }
+    }
+
+    pub fn recover(&mut self) {
+        self.cuts.clear();
+    }
+
+    /// The node is gone with what its disk had not synced.
+    pub fn crash(&mut self, node: i32, policy: UnsyncedPolicy) {
+        let node = self.node(node);
+        node.host = None;
+        node.job = None;
+        node.disk.crash(policy);
+    }
+
+    pub fn restart(&mut self, node: i32) {
+        self.start(NodeId(node));
+    }
+
+    pub fn tell_down(&mut self, node: i32, certain: bool) {
+        for other in self.ids().into_iter().filter(|other| other.0 != node) {
+            if let Some(host) = self.nodes.get_mut(&other).and_then(|node| node.host.as_mut()) {
+                host.on_peer_down(NodeId(node), certain);
+            }
+        }
+    }
+
+    pub fn tell_up(&mut self, node: i32) {
+        for other in self.ids().into_iter().filter(|other| other.0 != node) {
+            if let Some(host) = self.nodes.get_mut(&other).and_then(|node| node.host.as_mut()) {
+                host.on_peer_up(NodeId(node));
+            }
+        }
+    }
+
+    // ---- time and messages
+
+    /// One turn of one node; its messages join the network.
+    pub fn turn(&mut self, id: NodeId) -> bool {
+        let now_ms = self.now_ms;
+        let node = self.nodes.get_mut(&id).unwrap();
+        if node.frozen {
+            return false;
+        }
+        let Some(host) = node.host.as_mut().filter(|host| host.is_dirty()) else { return false };
+        let output = host.turn(now_ms);
+        if let Some(job) = output.sync {
+            node.job = Some(job);
+        }
+        for (to, key, message) in output.messages {
+            self.enqueue(Flight { from: id, to, key, message });
+        }
+        true
+    }
+
+    fn enqueue(&mut self, flight: Flight) {
+        if self.cuts.contains(&(flight.from, flight.to)) {
+            return;
+        }
+        if self.hold.as_ref().is_some_and(|hold| hold(&flight)) {
+            return self.held.push(flight);
+        }
+        if self.drop_percent > 0 && self.random(100) < self.drop_percent {
+            return;
+        }
+        if self.duplicate_percent > 0 && self.random(100) < self.duplicate_percent {
+            self.queue.push_back(flight.clone());
+        }
+        self.queue.push_back(flight);
+    }
+
+    /// Lets go of everything held.
+    pub fn release(&mut self) {
+        self.hold = None;
+        let held = std::mem::take(&mut self.held);
+        self.queue.extend(held);
+        self.settle();
+    }
+
+    /// Gives one message to its node, through the codec.
+    pub fn deliver(&mut self, flight: Flight) {
+        let pieces = flight.message.encode();
+        let whole: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+        let message = ReplicaMessage::decode(Bytes::from(whole)).unwrap();
+        assert_eq!(message, flight.message);
+        self.delivered += 1;
+        let node = self.nodes.get_mut(&flight.to).unwrap();
+        if let Some(host) = node.host.as_mut().filter(|_| !node.frozen) {
+            host.on_message(flight.from, flight.key, message);
+        }
+    }
+
+    /// Turns and deliveries until nothing moves.
+    pub fn settle(&mut self) {
+        for _ in 0..TURNS_MAX {
+            let mut moved = false;
+            for id in self.ids() {
+                moved |= self.turn(id);
+                moved |= self.run_sync(id);
+            }
+            while let Some(flight) = self.queue.pop_front() {
+                self.deliver(flight);
+                moved = true;
+            }
+            if !moved {
+                return;
+            }
+        }
+        panic!("the world does not come to rest");
+    }
+
+    fn run_sync(&mut self, id: NodeId) -> bool {
+        let node = self.nodes.get_mut(&id).unwrap();
+        if node.hold_syncs || node.frozen {
+            return false;
+        }
+        let (Some(job), Some(host)) = (node.job.take(), node.host.as_mut()) else { return false };
+        host.on_synced(job.run());
+        true
+    }
+
+    /// One tick everywhere, then rest.
+    pub fn tick(&mut self) {
+        let tick_ms = self.nodes.values().next().unwrap().config.tick_ms;
+        self.now_ms += tick_ms;
+        let now_ms = self.now_ms;
+        for node in self.nodes.values_mut().filter(|node| !node.frozen) {
+            if let Some(host) = &mut node.host
+                && host.needs_ticks()
+            {
+                host.on_tick(now_ms);
+            }
+        }
+        self.settle();
+    }
+
+    pub fn ticks(&mut self, count: usize) {
+        for _ in 0..count {
+            self.tick();
+        }
+    }
+
+    /// Ticks until `done`, within a bound far above what is right.
+    pub fn until(&mut self, what: &str, done: impl Fn(&World) -> bool) -> usize {
+        self.settle();
+        for tick in 0..1_000 {
+            if done(self) {
+                return tick;
+            }
+            self.tick();
+        }
+        panic!("never came true: {what}");
+    }
+
+    /// The node that leads and knows that its term is confirmed, in the highest term.
+    pub fn confirmed_leader(&self, key: PartitionKey) -> Option<NodeId> {
+        let hosts = self.nodes.iter().filter_map(|(id, node)| Some((*id, node.host.as_ref()?)));
+        let views = hosts.filter_map(|(id, host)| Some((id, host.view(key).ok()?)));
+        let leaders = views.filter(|(_, view)| view.confirmed);
+        leaders.max_by_key(|(_, view)| view.leader_epoch).map(|(id, _)| id)
+    }
+
+    // ---- requests
+
+    pub fn append(&mut self, node: i32, batch: BytesMut) -> AppendReceiver {
+        self.host(node).append(KEY, batch, Acks::All, LATE)
+    }
+
+    /// Appends at `node` and waits for the answer.
+    pub fn produce(&mut self, node: i32, batch: BytesMut) -> Result<Appended, AppendError> {
+        let mut answer = self.append(node, batch);
+        self.wait(&mut answer)
+    }
+
+    pub fn enter(&mut self, node: i32) -> GateReceiver {
+        self.host(node).enter_gate(KEY, LATE)
+    }
+
+    /// Enters the gate at `node` and waits for the answer.
+    pub fn pass(&mut self, node: i32) -> Result<GatePass, GateError> {
+        let mut answer = self.enter(node);
+        self.wait(&mut answer)
+    }
+
+    pub fn wait<T>(&mut self, answer: &mut tokio::sync::oneshot::Receiver<T>) -> T {
+        self.settle();
+        for _ in 0..1_000 {
+            if let Ok(value) = answer.try_recv() {
+                return value;
+            }
+            self.tick();
+        }
+        panic!("never answered");
+    }
+
+    /// All values readable at `node`, in order.
+    pub fn values(&mut self, node: i32) -> Vec<String> {
+        let view = self.view(node);
+        let from = view.log_start;
+        let batches = self.host(node).read(KEY, from, view.high_watermark, usize::MAX, true).unwrap();
+        batches.iter().flat_map(|batch| values_of(batch)).collect()
+    }
+}
+
+pub type GateReceiver = tokio::sync::oneshot::Receiver<Result<GatePass, GateError>>;
+
+/// A batch of plain records.
+pub fn batch(values: &[&str]) -> BytesMut {
+    let mut builder = BatchBuilder::new();
+    for value in values {
+        builder = builder.record(1_000, None, Some(value.as_bytes()));
+    }
+    builder.build_mut().unwrap()
+}
+
+/// A batch of one record from an idempotent producer.
+pub fn numbered(producer: i64, epoch: i16, sequence: i32, value: &str) -> BytesMut {
+    let builder = BatchBuilder::new().producer(producer, epoch, sequence);
+    builder.record(1_000, None, Some(value.as_bytes())).build_mut().unwrap()
+}
+
+pub fn values_of(batch: &Bytes) -> Vec<String> {
+    let view = chronik_wire::batch::BatchView::parse(batch.clone()).unwrap();
+    view.verify_checksum().unwrap();
+    let records = view.records().unwrap();
+    records.map(|record| String::from_utf8(record.unwrap().value.unwrap().to_vec()).unwrap()).collect()
+}
+
+pub fn is_open<T>(answer: &mut tokio::sync::oneshot::Receiver<T>) -> bool {
+    matches!(answer.try_recv(), Err(tokio::sync::oneshot::error::TryRecvError::Empty))
+}
+
+pub fn ok(base_offset: i64) -> Result<Appended, AppendError> {
+    Ok(Appended { base_offset: Offset(base_offset), log_start: Offset(0), duplicate: false })
+}
