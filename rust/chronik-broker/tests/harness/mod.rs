@@ -172,6 +172,20 @@ impl TestCluster {
         }
     }
 
+    /// Runs everything until all of `futures` are ready; all are under way at once.
+    pub fn run_all<T>(&mut self, futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+        let mut waiting: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+        self.run(std::future::poll_fn(|context| {
+            for (future, value) in waiting.iter_mut().filter(|(_, value)| value.is_none()) {
+                if let Poll::Ready(ready) = future.as_mut().poll(context) {
+                    *value = Some(ready);
+                }
+            }
+            if waiting.iter().all(|(_, value)| value.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        waiting.into_iter().filter_map(|(_, value)| value).collect()
+    }
+
     /// Lets simulated time pass.
     pub fn pass_ms(&mut self, ms: u64) {
         let until_ms = self.now_ms() + ms;
@@ -247,6 +261,16 @@ impl TestCluster {
         self.frozen.remove(&node);
         let now_ms = self.now_ms();
         self.node(node).broker.node().view(|view| view.forgive_silence(now_ms));
+    }
+
+    /// Whether a node is frozen.
+    pub fn is_frozen(&self, node: NodeId) -> bool {
+        self.frozen.contains(&node)
+    }
+
+    /// Runs until `future` is ready, as long as the node asked is not frozen.
+    pub fn run_while_thawed<T>(&mut self, node: NodeId, future: impl Future<Output = T>) -> Option<T> {
+        if self.is_frozen(node) { None } else { Some(self.run(future)) }
     }
 
     /// Everything that can happen now, then one tick of time.
