@@ -1,1 +1,35 @@
-//! Placeholder.
+//! The edge: sockets, threads, files, clocks; one node, and a cluster of nodes in one process.
+//!
+//! Everything below this room is a pure machine. Here bytes and time come in and go out: connections feed requests to
+//! the broker, one turn per shard drives the replicas, peer messages travel through queues or over TCP, a disk thread
+//! waits for `fsync`. Faults of links and nodes live here too, so that both transports and all callers share them.
+//!
+//! - [`Cluster`]: N nodes in this process, for tests and the Python package.
+//! - [`NodeServer`]: one node per process, for `chronik-server`.
+
+mod admission;
+mod clock;
+mod cluster;
+mod connection;
+mod gate;
+mod launch;
+pub mod limits;
+mod listener;
+mod logs;
+mod peers;
+mod ports;
+mod profile;
+mod random;
+mod server;
+mod shard;
+mod stats;
+mod world;
+
+pub use chronik_wire::types::{NodeId, PartitionIndex};
+
+pub use self::cluster::{
+    Cluster, ClusterError, ClusterOptions, Durability, NodeInfo, PartitionLeader, Transport, Unsynced,
+};
+pub use self::logs::{LogLine, NodeLogLayer, log_lines_dropped, subscribe_logs, unsubscribe_logs};
+pub use self::profile::{Profile, ProfileError};
+pub use self::server::{HostPort, NodeOptions, NodeServer};

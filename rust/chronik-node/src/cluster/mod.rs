@@ -1,0 +1,238 @@
+//! A cluster of nodes in one process, and the handle through which tests drive it.
+//!
+//! The handle may be used from any thread. Each call hands its work to the shards and waits for the answer, for a
+//! bounded time. The nodes are the very ones that `chronik-server` runs, one per process.
+
+mod disk;
+mod error;
+mod faults;
+mod inspect;
+mod lifecycle;
+mod options;
+mod record;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use chronik_broker::LocalFuture;
+use chronik_broker::coord::config_catalogue;
+use chronik_wire::types::NodeId;
+use parking_lot::Mutex;
+
+pub(crate) use self::disk::open_data_dir;
+pub use self::error::ClusterError;
+pub use self::inspect::{NodeInfo, PartitionLeader};
+pub use self::options::{ClusterOptions, Durability, Transport, Unsynced};
+use self::record::NodeRecord;
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::launch;
+use crate::limits;
+use crate::logs::{self, LogScope, NodeLog};
+use crate::random::os_random_u64;
+use crate::shard::port::ShardPort;
+use crate::shard::{Carrier, Shard, ShardConfig, ShardThread};
+
+static NEXT_CLUSTER: AtomicU64 = AtomicU64::new(1);
+
+/// A running cluster. Dropping it stops it.
+pub struct Cluster {
+    name: String,
+    seed: u64,
+    warnings: Vec<String>,
+    clock: Clock,
+    ports: Arc<[Arc<ShardPort>]>,
+    nodes: Vec<NodeRecord>,
+    admission: Arc<Admission>,
+    log: Arc<NodeLog>,
+    /// Set while any link has a fault: then nobody can be expected to hear of everybody.
+    links_faulty: AtomicBool,
+    threads: Mutex<Vec<ShardThread>>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster")
+            .field("name", &self.name)
+            .field("bootstrap_servers", &self.bootstrap_servers())
+            .finish()
+    }
+}
+
+impl Cluster {
+    /// Starts a cluster. Returns when every node knows every node and the controller, and accepts clients.
+    pub fn start(options: ClusterOptions) -> Result<Cluster, ClusterError> {
+        options.check()?;
+        let (config, warnings) =
+            config_catalogue::check_broker_config(&options.config).map_err(ClusterError::InvalidConfig)?;
+        logs::install_capture();
+        let name = options
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("cluster-{}", NEXT_CLUSTER.fetch_add(1, Ordering::Relaxed)));
+        let log = NodeLog::new(&name, None);
+        let _scope = LogScope::enter(&log);
+        let seed = options.seed.unwrap_or_else(os_random_u64);
+        let (nodes, bound) = record::prepare(&options, &name, seed, config)?;
+        let clock = Clock::new();
+        let ports: Arc<[Arc<ShardPort>]> = (0..options.shards).map(|_| ShardPort::new()).collect();
+        let shard_config = ShardConfig {
+            clock: clock.clone(),
+            profile: options.profile,
+            carrier: match options.transport {
+                Transport::InProcess => Carrier::InProcess,
+                Transport::Tcp => Carrier::Tcp,
+            },
+            seed,
+            ports: Arc::clone(&ports),
+        };
+        let cluster = Cluster {
+            name,
+            seed,
+            warnings,
+            clock,
+            ports,
+            nodes,
+            admission: Admission::new(),
+            log: Arc::clone(&log),
+            links_faulty: AtomicBool::new(false),
+            threads: Mutex::new(Vec::new()),
+        };
+        for index in 0..options.shards {
+            let thread = ShardThread::start(index, &cluster.name, shard_config.clone())
+                .map_err(|source| ClusterError::System { what: "a thread", source })?;
+            cluster.threads.lock().push(thread);
+        }
+        cluster.start_all(bound)?;
+        for warning in &cluster.warnings {
+            tracing::info!("{warning}");
+        }
+        Ok(cluster)
+    }
+
+    /// Stops all nodes and gives back every thread, port and file. A second call does nothing.
+    pub fn stop(&self) -> Result<(), ClusterError> {
+        if self.stop_within(limits::STOP_TIMEOUT) {
+            return Ok(());
+        }
+        Err(ClusterError::StillRunning { limit_ms: limits::STOP_TIMEOUT.as_millis() as u64 })
+    }
+
+    /// Tells everything to end and does not wait for it: for finalizers.
+    pub fn stop_in_background(&self) {
+        for mut thread in self.threads.lock().drain(..) {
+            thread.begin_stop();
+        }
+    }
+
+    fn stop_within(&self, limit: Duration) -> bool {
+        let mut threads = std::mem::take(&mut *self.threads.lock());
+        for thread in &mut threads {
+            thread.begin_stop();
+        }
+        let deadline = Instant::now() + limit;
+        let mut ended = true;
+        for mut thread in threads {
+            ended &= thread.stop(deadline.saturating_duration_since(Instant::now()));
+        }
+        for node in &self.nodes {
+            node.forget();
+        }
+        ended
+    }
+
+    /// The cluster's name in log lines.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The seed that elections and lossy links were given.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Configuration names that are accepted and change nothing, one line each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Moves the broker clock of all nodes by `by_ms`. Raft's time and every timeout stay as they are.
+    pub fn advance(&self, by_ms: i64) -> Result<(), ClusterError> {
+        self.clock.advance(by_ms);
+        let wall_ms = self.clock.wall_ms();
+        self.on_every_shard(move |shard| {
+            for seat in shard.seats() {
+                seat.host.borrow_mut().run_retention(wall_ms);
+            }
+        })
+    }
+
+    fn record(&self, node: NodeId) -> Result<&NodeRecord, ClusterError> {
+        self.nodes.iter().find(|record| record.node() == node).ok_or_else(|| {
+            let known: Vec<String> = self.nodes.iter().map(|record| record.node().to_string()).collect();
+            ClusterError::UnknownNode { node, known: known.join(", ") }
+        })
+    }
+
+    /// Runs `work` on shard `index` and waits for its answer.
+    fn ask<R: Send + 'static>(
+        &self,
+        index: usize,
+        what: &str,
+        work: impl FnOnce(Rc<Shard>) -> LocalFuture<R> + Send + 'static,
+    ) -> Result<R, ClusterError> {
+        self.wait(what, &self.ports[index].call(work))
+    }
+
+    /// Runs `work` on all shards at once and waits for all.
+    fn on_every_shard(&self, work: impl Fn(&Rc<Shard>) + Clone + Send + 'static) -> Result<(), ClusterError> {
+        self.ask_every_shard("a change on every shard", move |shard| {
+            work(&shard);
+            launch::ready(())
+        })?;
+        Ok(())
+    }
+
+    fn ask_every_shard<R: Send + 'static>(
+        &self,
+        what: &str,
+        work: impl Fn(Rc<Shard>) -> LocalFuture<R> + Clone + Send + 'static,
+    ) -> Result<Vec<R>, ClusterError> {
+        let answers: Vec<Receiver<R>> = self.ports.iter().map(|port| port.call(work.clone())).collect();
+        answers.iter().map(|answer| self.wait(what, answer)).collect()
+    }
+
+    fn wait<R>(&self, what: &str, answer: &Receiver<R>) -> Result<R, ClusterError> {
+        answer.recv_timeout(limits::CONTROL_TIMEOUT).map_err(|error| match error {
+            RecvTimeoutError::Disconnected => ClusterError::Stopped,
+            RecvTimeoutError::Timeout => {
+                timed_out(what, limits::CONTROL_TIMEOUT, "is the machine overloaded?")
+            }
+        })
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _scope = LogScope::enter(&self.log);
+        if !self.stop_within(limits::DROP_TIMEOUT) {
+            tracing::warn!("a dropped cluster did not end in time; its threads are left behind");
+        }
+    }
+}
+
+fn timed_out(what: &str, limit: Duration, hint: &'static str) -> ClusterError {
+    ClusterError::TimedOut { what: what.to_owned(), limit_ms: limit.as_millis() as u64, hint }
+}
+
+/// Sums counters by name.
+fn add_up(into: &mut BTreeMap<String, u64>, from: BTreeMap<String, u64>) {
+    for (name, count) in from {
+        *into.entry(name).or_insert(0) += count;
+    }
+}

@@ -1,0 +1,181 @@
+//! Bringing a node to life on its shards: replicas first, then peers, then the broker, and the doors last.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use chronik_broker::coord::Endpoint;
+use chronik_broker::{BrokerConfig, LocalFuture, NodeState};
+use chronik_log::Disk;
+use chronik_replica::{Faults, GateMode, HostConfig, SyncMode};
+use chronik_wire::types::NodeId;
+
+use crate::admission::Admission;
+use crate::listener::{self, Door};
+use crate::logs::NodeLog;
+use crate::peers::tcp::{PeerPlan, Peers};
+use crate::ports::BoundPort;
+use crate::profile::Profile;
+use crate::random::os_random_u64;
+use crate::shard::Shard;
+use crate::shard::port::ShardPort;
+use crate::shard::seat::{Seat, SeatPlan};
+use crate::stats::NodeCounters;
+
+/// What a node is, whatever starts it. Every start makes a plan of it with a start number of its own.
+#[derive(Clone)]
+pub(crate) struct NodeSetup {
+    pub(crate) node: NodeId,
+    pub(crate) voters: Vec<NodeId>,
+    pub(crate) advertised: Endpoint,
+    pub(crate) pinned: Option<Endpoint>,
+    pub(crate) rack: Option<String>,
+    /// Kafka configuration, checked by the catalogue.
+    pub(crate) config: BTreeMap<String, String>,
+    pub(crate) fetch_from_followers: bool,
+    pub(crate) gate_cap_ms: u64,
+    pub(crate) gate: GateMode,
+    pub(crate) profile: Profile,
+    pub(crate) sync: SyncMode,
+    pub(crate) seed: u64,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) counters: NodeCounters,
+    pub(crate) log: Arc<NodeLog>,
+}
+
+impl NodeSetup {
+    /// A plan for one start of the node.
+    pub(crate) fn plan(&self, shards: &Arc<[Arc<ShardPort>]>) -> SeatPlan {
+        let incarnation = os_random_u64();
+        let config = BrokerConfig {
+            node: self.node,
+            incarnation,
+            voters: self.voters.clone(),
+            designated: self.voters.first().copied().unwrap_or(self.node),
+            advertised: self.advertised.clone(),
+            pinned: self.pinned.clone(),
+            rack: self.rack.clone(),
+            cluster_id_proposal: new_cluster_id(),
+            broker_config: self.config.clone(),
+            fetch_from_followers: self.fetch_from_followers,
+            gate_cap_ms: self.gate_cap_ms,
+            peer_timeout_ms: self.profile.peer_timeout_ms,
+            shards: shards.len(),
+            shard: 0,
+        };
+        let bell = Arc::clone(&shards[0]);
+        let state = NodeState::new(config, Arc::clone(&self.counters.broker), Arc::new(move || bell.wake()));
+        self.counters.edge.starts.add(1);
+        SeatPlan {
+            node: state,
+            host: HostConfig {
+                node: self.node,
+                incarnation,
+                seed: self.seed ^ incarnation,
+                tick_ms: self.profile.tick_ms,
+                election_ticks: self.profile.election_ticks,
+                heartbeat_ticks: self.profile.heartbeat_ticks,
+                gate_cap_ms: self.gate_cap_ms,
+                hibernate_after_ticks: self.profile.hibernate_after_ticks,
+                sync: self.sync,
+                disk_reserve_bytes: chronik_replica::limits::DISK_RESERVE_BYTES,
+                faults: Faults { gate: self.gate },
+            },
+            disk: Arc::clone(&self.disk),
+            counters: self.counters.clone(),
+            log: Arc::clone(&self.log),
+            shards: Arc::clone(shards),
+        }
+    }
+}
+
+/// A peer listener that has been bound, and whom to call.
+pub(crate) struct PeerStart {
+    pub(crate) plan: PeerPlan,
+    pub(crate) port: BoundPort,
+}
+
+/// The doors of a node, bound and still shut.
+pub(crate) struct DoorStart {
+    pub(crate) ordinary: BoundPort,
+    pub(crate) pinned: Option<BoundPort>,
+}
+
+/// Seats a node on this shard. On shard 0 its peers are called, if it has any in other processes.
+pub(crate) fn seat(shard: &Rc<Shard>, plan: SeatPlan, peers: Option<PeerStart>) -> Result<(), String> {
+    let seat = Seat::open(&plan, shard.index(), shard.clock()).map_err(|error| error.to_string())?;
+    if let Some(PeerStart { plan, port }) = peers {
+        let listener = port.listen().map_err(|error| format!("cannot listen for peers: {error}"))?;
+        let counters = Arc::clone(&seat.counters.edge);
+        *seat.peers.borrow_mut() =
+            Some(Peers::start(plan, listener, &seat.life, counters, Rc::downgrade(shard)));
+    }
+    shard.add(seat);
+    Ok(())
+}
+
+/// Starts what the node's broker does beside requests.
+pub(crate) fn start_broker(shard: &Shard, node: NodeId) {
+    if let Some(seat) = shard.seat(node) {
+        let _scope = seat.life.log_scope();
+        seat.broker.start();
+        shard.port().wake();
+    }
+}
+
+/// Opens a node's doors. Runs on shard 0.
+pub(crate) fn open_doors(
+    shard: &Rc<Shard>,
+    node: NodeId,
+    doors: DoorStart,
+    admission: &Arc<Admission>,
+) -> std::io::Result<()> {
+    let Some(seat) = shard.seat(node) else { return Ok(()) };
+    let bound = [(Some(doors.ordinary), Door::Ordinary), (doors.pinned, Door::Pinned)];
+    for (port, door) in bound {
+        let Some(port) = port else { continue };
+        let listener = port.listen()?;
+        seat.life.spawn(listener::accept(Rc::clone(shard), node, listener, door, Arc::clone(admission)));
+    }
+    Ok(())
+}
+
+/// Whether every node that runs on this shard knows every other one, in its present life, and the controller.
+pub(crate) fn all_joined(shard: &Shard) -> bool {
+    let seats = shard.seats();
+    seats.iter().all(|seat| {
+        let image = seat.state.image();
+        let registered = seats.iter().all(|other| {
+            image.brokers.get(&other.node).is_some_and(|broker| broker.incarnation == other.incarnation())
+        });
+        registered
+            && seat.state.view(|view| {
+                seats.iter().all(|other| view.is_alive(other.node))
+                    && view.leader(chronik_wire::types::PartitionKey::META).is_some()
+            })
+    })
+}
+
+/// A future that is ready.
+pub(crate) fn ready<T: 'static>(value: T) -> LocalFuture<T> {
+    Box::pin(std::future::ready(value))
+}
+
+/// A cluster id as Kafka makes them: a random uuid in 22 characters of url-safe base64.
+fn new_cluster_id() -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let random = (u128::from(os_random_u64()) << 64) | u128::from(os_random_u64());
+    (0..22).map(|place| char::from(DIGITS[(random >> (6 * place)) as usize & 63])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cluster_ids_are_as_long_as_kafkas_and_differ() {
+        let (one, two) = (new_cluster_id(), new_cluster_id());
+        assert_eq!(one.len(), 22);
+        assert_ne!(one, two);
+    }
+}

@@ -1,0 +1,81 @@
+//! Peer connections between processes: one per direction of a pair of nodes, for all groups.
+//!
+//! Messages of one turn wait in the peer's queue and leave in one vectored write. A queue that overflows, and a
+//! connection that breaks, lose messages; order is never lost, and Raft repeats what matters.
+
+mod hello;
+mod inbound;
+mod outbound;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use chronik_broker::PeerMessage;
+use chronik_wire::types::NodeId;
+use tokio::net::TcpListener;
+
+use self::outbound::Outbound;
+use crate::gate::Life;
+use crate::shard::Shard;
+use crate::stats::EdgeCounters;
+
+/// Where the peers of a node are, and who the node is to them.
+#[derive(Debug, Clone)]
+pub(crate) struct PeerPlan {
+    /// Names the cluster.
+    pub(crate) cluster_key: u128,
+    /// This node.
+    pub(crate) node: NodeId,
+    /// Its start number.
+    pub(crate) incarnation: u64,
+    /// `host:port` of every other node's peer listener.
+    pub(crate) addresses: BTreeMap<NodeId, String>,
+}
+
+/// A node's peer connections.
+pub(crate) struct Peers {
+    plan: PeerPlan,
+    counters: Arc<EdgeCounters>,
+    outbound: BTreeMap<NodeId, Rc<Outbound>>,
+    /// Newest inbound connection per peer: an older one falls silent, so that order is kept over a reconnect.
+    newest_inbound: BTreeMap<NodeId, Cell<u64>>,
+    inbound_open: Cell<usize>,
+    next_inbound: Cell<u64>,
+}
+
+impl Peers {
+    /// Opens the node's connections: calls every peer, and answers at `listener`.
+    pub(crate) fn start(
+        plan: PeerPlan,
+        listener: TcpListener,
+        life: &Rc<Life>,
+        counters: Arc<EdgeCounters>,
+        shard: Weak<Shard>,
+    ) -> Rc<Peers> {
+        let outbound =
+            plan.addresses.iter().map(|(peer, address)| (*peer, Outbound::new(*peer, address.clone())));
+        let peers = Rc::new(Peers {
+            outbound: outbound.collect(),
+            newest_inbound: plan.addresses.keys().map(|peer| (*peer, Cell::new(0))).collect(),
+            inbound_open: Cell::new(0),
+            next_inbound: Cell::new(1),
+            plan,
+            counters,
+        });
+        for outbound in peers.outbound.values() {
+            life.spawn(outbound::run(Rc::clone(outbound), Rc::clone(&peers)));
+        }
+        life.spawn(inbound::accept(Rc::clone(&peers), listener, Rc::clone(life), shard));
+        peers
+    }
+
+    /// Queues a message for a peer.
+    pub(crate) fn send(&self, to: NodeId, message: &PeerMessage) {
+        let queued = self.outbound.get(&to).is_some_and(|outbound| outbound.push(message));
+        if !queued {
+            self.counters.peer_messages_dropped.add(1);
+        }
+    }
+}

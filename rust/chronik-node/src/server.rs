@@ -1,0 +1,405 @@
+//! One node per process, its peers elsewhere: what `chronik-server` runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use chronik_broker::coord::{Endpoint, config_catalogue};
+use chronik_log::{Disk, MemDisk};
+use chronik_replica::{GateMode, SyncMode};
+use chronik_wire::types::NodeId;
+use parking_lot::Mutex;
+
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::cluster::{ClusterError, Durability, open_data_dir};
+use crate::launch::{self, DoorStart, NodeSetup, PeerStart};
+use crate::limits;
+use crate::logs::NodeLog;
+use crate::peers::tcp::PeerPlan;
+use crate::ports::BoundPort;
+use crate::profile::Profile;
+use crate::random::os_random_u64;
+use crate::shard::port::ShardPort;
+use crate::shard::{Carrier, ShardConfig, ShardThread};
+use crate::stats::NodeCounters;
+
+/// A host and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// Name or address, without brackets.
+    pub host: String,
+    /// The port; 0 lets the system choose where that is allowed.
+    pub port: u16,
+}
+
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Options of [`NodeServer::start`].
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// This node.
+    pub node: NodeId,
+    /// Where Kafka clients are accepted.
+    pub kafka: HostPort,
+    /// What Metadata tells clients; `None` for the bound address. A port of 0 means the bound one.
+    pub advertised: Option<HostPort>,
+    /// Port of the pinned listener, on the host of `kafka`; `None` for no such listener.
+    pub pinned_port: Option<u16>,
+    /// Where the peers of this node call it; `None` for a node without peers.
+    pub raft: Option<HostPort>,
+    /// The other nodes and where they are called. All nodes together are the voters of the metadata group.
+    pub peers: BTreeMap<NodeId, HostPort>,
+    /// Rack of this node.
+    pub rack: Option<String>,
+    /// Where the files go; `None` keeps everything in memory.
+    pub data_dir: Option<PathBuf>,
+    /// When an acknowledged record is safe.
+    pub durability: Durability,
+    /// Threads that carry partitions; `None` for one per core.
+    pub shards: Option<usize>,
+    /// Kafka broker configuration by its Kafka names, replication defaults included.
+    pub config: BTreeMap<String, String>,
+    /// Timers.
+    pub profile: Profile,
+    /// Whether this node serves fetches as a follower.
+    pub fetch_from_followers: bool,
+    /// Longest wait at the read gate, in milliseconds.
+    pub gate_cap_ms: u64,
+    /// Name of the cluster: nodes with different names refuse each other.
+    pub cluster_name: String,
+}
+
+impl NodeOptions {
+    /// A node of its own with everything by default, on system-chosen ports of the loopback interface, in memory.
+    pub fn new(node: NodeId) -> NodeOptions {
+        NodeOptions {
+            node,
+            kafka: HostPort { host: "127.0.0.1".to_owned(), port: 0 },
+            advertised: None,
+            pinned_port: None,
+            raft: None,
+            peers: BTreeMap::new(),
+            rack: None,
+            data_dir: None,
+            durability: Durability::Fsync,
+            shards: None,
+            config: BTreeMap::new(),
+            profile: Profile::SERVER,
+            fetch_from_followers: true,
+            gate_cap_ms: 5_000,
+            cluster_name: "chronik".to_owned(),
+        }
+    }
+
+    fn check(&self) -> Result<(), ClusterError> {
+        let invalid = |text: String| Err(ClusterError::InvalidOption(text));
+        if self.node.0 < 0 {
+            return invalid(format!("node id is {}; pass a number from 0 up", self.node));
+        }
+        if self.peers.contains_key(&self.node) {
+            return invalid(format!("node {} is among its own peers; list the others only", self.node));
+        }
+        if self.raft.is_none() && !self.peers.is_empty() {
+            return invalid("a node with peers needs a raft address of its own; set it".to_owned());
+        }
+        if let Some(shards) = self.shards.filter(|shards| !(1..=limits::SHARDS_MAX).contains(shards)) {
+            return invalid(format!("shards is {shards}; pass a number from 1 to {}", limits::SHARDS_MAX));
+        }
+        self.profile.check().map_err(|error| ClusterError::InvalidOption(error.to_string()))
+    }
+}
+
+/// A running node.
+pub struct NodeServer {
+    node: NodeId,
+    kafka: HostPort,
+    pinned: Option<HostPort>,
+    raft: Option<HostPort>,
+    warnings: Vec<String>,
+    counters: NodeCounters,
+    state: Arc<chronik_broker::NodeState>,
+    ports: Arc<[Arc<ShardPort>]>,
+    threads: Mutex<Vec<ShardThread>>,
+    lock: Mutex<Option<File>>,
+}
+
+impl std::fmt::Debug for NodeServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeServer").field("node", &self.node).field("kafka", &self.kafka).finish()
+    }
+}
+
+/// What is bound before anything is started.
+struct Bound {
+    doors: DoorStart,
+    raft: Option<BoundPort>,
+}
+
+impl NodeServer {
+    /// Starts the node. Returns when its replicas are open and it accepts clients; finding its peers may take longer
+    /// ([`NodeServer::wait_ready`]).
+    pub fn start(options: NodeOptions) -> Result<NodeServer, ClusterError> {
+        options.check()?;
+        let (config, warnings) =
+            config_catalogue::check_broker_config(&options.config).map_err(ClusterError::InvalidConfig)?;
+        let bound = bind_all(&options)?;
+        let advertised = advertised(&options, &bound);
+        let (disk, lock): (Arc<dyn Disk>, Option<File>) = match &options.data_dir {
+            None => (Arc::new(MemDisk::new()), None),
+            Some(folder) => {
+                let (disk, lock) = open_data_dir(folder)?;
+                (disk, Some(lock))
+            }
+        };
+        let pinned_endpoint = bound
+            .doors
+            .pinned
+            .as_ref()
+            .map(|port| Endpoint { host: advertised.host.clone(), port: port.address().port() });
+        let voters: BTreeSet<NodeId> = options.peers.keys().copied().chain([options.node]).collect();
+        let setup = NodeSetup {
+            node: options.node,
+            voters: voters.into_iter().collect(),
+            advertised: advertised.clone(),
+            pinned: pinned_endpoint.clone(),
+            rack: options.rack.clone(),
+            config,
+            fetch_from_followers: options.fetch_from_followers,
+            gate_cap_ms: options.gate_cap_ms,
+            gate: GateMode::On,
+            profile: options.profile,
+            sync: match (options.durability, &options.data_dir) {
+                (Durability::Os, _) => SyncMode::Never,
+                (Durability::Fsync, None) => SyncMode::Inline,
+                (Durability::Fsync, Some(_)) => SyncMode::Deferred,
+            },
+            seed: os_random_u64(),
+            disk,
+            counters: NodeCounters::default(),
+            log: NodeLog::new(&options.cluster_name, Some(options.node)),
+        };
+        let raft = bound.raft.as_ref().map(|port| HostPort {
+            host: options.raft.as_ref().map_or_else(String::new, |raft| raft.host.clone()),
+            port: port.address().port(),
+        });
+        let shards = options.shards.unwrap_or_else(default_shards);
+        let ports: Arc<[Arc<ShardPort>]> = (0..shards).map(|_| ShardPort::new()).collect();
+        let plan = setup.plan(&ports);
+        let server = NodeServer {
+            node: options.node,
+            kafka: HostPort { host: advertised.host, port: advertised.port },
+            pinned: pinned_endpoint.map(|endpoint| HostPort { host: endpoint.host, port: endpoint.port }),
+            raft,
+            warnings,
+            counters: setup.counters.clone(),
+            state: Arc::clone(&plan.node),
+            ports: Arc::clone(&ports),
+            threads: Mutex::new(Vec::new()),
+            lock: Mutex::new(lock),
+        };
+        let shard_config = ShardConfig {
+            clock: Clock::new(),
+            profile: options.profile,
+            carrier: Carrier::Tcp,
+            seed: setup.seed,
+            ports,
+        };
+        for index in 0..shards {
+            let thread = ShardThread::start(index, &format!("node{}", options.node), shard_config.clone())
+                .map_err(|source| ClusterError::System { what: "a thread", source })?;
+            server.threads.lock().push(thread);
+        }
+        server.launch(&options, &plan, bound)?;
+        Ok(server)
+    }
+
+    fn launch(
+        &self,
+        options: &NodeOptions,
+        plan: &crate::shard::seat::SeatPlan,
+        bound: Bound,
+    ) -> Result<(), ClusterError> {
+        let mut peers =
+            bound.raft.map(|port| PeerStart { plan: peer_plan(options, plan.host.incarnation), port });
+        // Shard 0 comes last: with it the metadata group and the peers begin to move.
+        for (index, port) in self.ports.iter().enumerate().rev() {
+            let plan = plan.clone();
+            let peers = if index == 0 { peers.take() } else { None };
+            let seated = port.call(move |shard| launch::ready(launch::seat(&shard, plan, peers)));
+            wait(&seated)?.map_err(|problem| ClusterError::NodeStart { node: self.node, problem })?;
+        }
+        let node = self.node;
+        for port in self.ports.iter() {
+            wait(&port.call(move |shard| {
+                launch::start_broker(&shard, node);
+                launch::ready(())
+            }))?;
+        }
+        let admission = Admission::new();
+        let opened = self.ports[0]
+            .call(move |shard| launch::ready(launch::open_doors(&shard, node, bound.doors, &admission)));
+        wait(&opened)?.map_err(|source| ClusterError::System { what: "a listening socket", source })
+    }
+
+    /// Waits until this node is registered and knows a controller. False when that takes longer than `limit`.
+    pub fn wait_ready(&self, limit: Duration) -> Result<bool, ClusterError> {
+        let answer = self.ports[0].call(move |shard| {
+            Box::pin(async move {
+                shard.find(limit, |shard| launch::all_joined(shard).then_some(())).await.is_some()
+            })
+        });
+        answer.recv_timeout(limit + limits::CONTROL_TIMEOUT).map_err(|_| ClusterError::Stopped)
+    }
+
+    /// Stops in order: leadership is handed over where somebody can take it, then connections end, then everything.
+    /// A second call does nothing.
+    pub fn stop(&self) -> Result<(), ClusterError> {
+        self.hand_over();
+        self.end(limits::STOP_TIMEOUT)
+    }
+
+    fn hand_over(&self) {
+        if self.threads.lock().is_empty() || self.state.view(|view| view.live_peers()).is_empty() {
+            return;
+        }
+        let node = self.node;
+        let answers: Vec<_> = self
+            .ports
+            .iter()
+            .map(|port| {
+                port.call(move |shard| {
+                    Box::pin(async move {
+                        let Some(seat) = shard.seat(node) else { return };
+                        seat.host.borrow_mut().step_down_all();
+                        drop(seat);
+                        shard.find(limits::HAND_OVER_TIMEOUT, move |shard| leads_nothing(shard, node)).await;
+                    })
+                })
+            })
+            .collect();
+        for answer in answers {
+            // Whoever did not get rid of its leadership in time is replaced by an election.
+            let _ = answer.recv_timeout(limits::HAND_OVER_TIMEOUT * 2);
+        }
+    }
+
+    fn end(&self, limit: Duration) -> Result<(), ClusterError> {
+        let mut threads = std::mem::take(&mut *self.threads.lock());
+        threads.iter_mut().for_each(ShardThread::begin_stop);
+        let mut ended = true;
+        for thread in &mut threads {
+            ended &= thread.stop(limit);
+        }
+        *self.lock.lock() = None;
+        if ended { Ok(()) } else { Err(ClusterError::StillRunning { limit_ms: limit.as_millis() as u64 }) }
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The address that Metadata gives to clients.
+    pub fn kafka_address(&self) -> &HostPort {
+        &self.kafka
+    }
+
+    /// The pinned address, if there is one.
+    pub fn pinned_address(&self) -> Option<&HostPort> {
+        self.pinned.as_ref()
+    }
+
+    /// The address for peers, if there are any.
+    pub fn raft_address(&self) -> Option<&HostPort> {
+        self.raft.as_ref()
+    }
+
+    /// Configuration names that are accepted and change nothing, one line each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The node's counters by name.
+    pub fn stats(&self) -> BTreeMap<String, u64> {
+        self.counters.snapshot()
+    }
+}
+
+impl Drop for NodeServer {
+    fn drop(&mut self) {
+        if let Err(error) = self.end(limits::DROP_TIMEOUT) {
+            tracing::warn!(%error, "a dropped node did not end in time");
+        }
+    }
+}
+
+fn wait<R>(answer: &std::sync::mpsc::Receiver<R>) -> Result<R, ClusterError> {
+    answer.recv_timeout(limits::START_TIMEOUT).map_err(|error| match error {
+        RecvTimeoutError::Disconnected => ClusterError::Stopped,
+        RecvTimeoutError::Timeout => ClusterError::TimedOut {
+            what: "the start of the node".to_owned(),
+            limit_ms: limits::START_TIMEOUT.as_millis() as u64,
+            hint: "is the machine overloaded?",
+        },
+    })
+}
+
+fn bind_all(options: &NodeOptions) -> Result<Bound, ClusterError> {
+    let bind = |address: &HostPort| {
+        BoundPort::bind(&address.host, address.port)
+            .map_err(|source| ClusterError::Bind { address: address.to_string(), source })
+    };
+    let ordinary = bind(&options.kafka)?;
+    let pinned = options.pinned_port.map(|port| bind(&HostPort { host: options.kafka.host.clone(), port }));
+    let raft = options.raft.as_ref().map(bind);
+    Ok(Bound { doors: DoorStart { ordinary, pinned: pinned.transpose()? }, raft: raft.transpose()? })
+}
+
+fn advertised(options: &NodeOptions, bound: &Bound) -> Endpoint {
+    let port = bound.doors.ordinary.address().port();
+    match &options.advertised {
+        Some(address) => {
+            Endpoint { host: address.host.clone(), port: if address.port == 0 { port } else { address.port } }
+        }
+        None => Endpoint { host: options.kafka.host.clone(), port },
+    }
+}
+
+fn peer_plan(options: &NodeOptions, incarnation: u64) -> PeerPlan {
+    // FNV-1a: the same on every node for the same name, which is all it has to be.
+    let hash = |key: u128, byte: u8| {
+        (key ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+    };
+    PeerPlan {
+        cluster_key: options.cluster_name.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, hash),
+        node: options.node,
+        incarnation,
+        addresses: options.peers.iter().map(|(node, address)| (*node, address.to_string())).collect(),
+    }
+}
+
+fn default_shards() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(limits::SHARDS_MAX)
+}
+
+fn leads_nothing(shard: &crate::shard::Shard, node: NodeId) -> Option<()> {
+    let Some(seat) = shard.seat(node) else { return Some(()) };
+    let host = seat.host.borrow();
+    let leads = host.keys().any(|key| {
+        host.view(key)
+            .is_ok_and(|view| view.role == chronik_replica::Role::Leader && !view.followers.is_empty())
+    });
+    (!leads).then_some(())
+}
