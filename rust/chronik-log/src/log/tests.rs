@@ -513,3 +513,27 @@ fn a_log_is_destroyed_with_its_directory() {
     assert!(crate::Disk::list_dirs(&disk).unwrap().is_empty());
     assert_eq!(disk.used_bytes(), 0);
 }
+
+#[test]
+fn later_entries_prove_what_was_synced_when_the_state_file_does_not() {
+    for (damaged, synced_before) in [(3, true), (5, true), (6, false)] {
+        let disk = MemDisk::new();
+        let mut log = PartitionLog::open(Arc::new(disk.clone()), DIR, Arc::default()).unwrap();
+        let mut positions = vec![0; 9];
+        for index in 1..=8 {
+            positions[index] = 48_u64.max(log.size_bytes());
+            log.append(&entries(index as u64..=index as u64, 1)).unwrap();
+            if index == 5 {
+                log.sync_now().unwrap();
+            }
+        }
+        disk.kill();
+        let name = &crate::Disk::list(&disk, DIR).unwrap()[0];
+        assert!(disk.flip_bit(DIR, name, positions[damaged] + 64 + 80, 1));
+        match PartitionLog::open(Arc::new(disk), DIR, Arc::default()) {
+            Err(LogError::Corrupt { .. }) if synced_before => {}
+            Ok(log) if !synced_before => assert_eq!(log.last_index(), Index(5)),
+            other => panic!("damage to entry {damaged} gave {other:?}"),
+        }
+    }
+}
