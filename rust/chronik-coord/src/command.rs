@@ -220,7 +220,7 @@ pub struct DeleteTopics {
 coded_struct!(DeleteTopics { topics: Vec<TopicRef> });
 
 /// A topic by name or by id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TopicRef {
     /// By name.
     Name(String),

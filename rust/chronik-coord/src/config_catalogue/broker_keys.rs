@@ -28,6 +28,8 @@ static CHRONIK: &[ConfigKey] = &[
     boolean("chronik.fetch.from.followers", "true").works(),
     int("chronik.fetch.follower.max.wait.ms", "5000").between(1, 600_000).works(),
     string("chronik.read.consistency", "linearizable").one_of(words::READ_CONSISTENCY).cluster_wide().works(),
+    // Switches the read gate off, so that a test of the gate can show that it would notice.
+    string("chronik.test.gate", "on").one_of(words::ON_OFF).works(),
 ];
 
 static GENERAL: &[ConfigKey] = &[
