@@ -10,81 +10,40 @@
 use std::collections::BTreeMap;
 
 use chronik_coord::config_catalogue;
-use chronik_coord::{Command, CreatedTopic, ItemError, MetaImage, NewTopic, ReplyBody, Topic};
+use chronik_coord::{CreatedTopic, ItemError, MetaImage, NewTopic, Topic};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::create_topics::{
     CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
 };
-use chronik_wire::types::{NodeId, PartitionIndex};
+use chronik_wire::types::{NodeId, PartitionIndex, TopicId};
 
 use super::{Answer, Context};
-use crate::errors;
-use crate::topic_creation::{Creation, Creations};
 
 const CONFIGS_IN_ANSWER_FROM: i16 = 5;
 
 pub(crate) async fn handle(context: Context, request: CreateTopicsRequest) -> Answer<CreateTopicsResponse> {
     let deadline_ms = context.deadline_ms(request.timeout_ms);
-    let topics: Vec<NewTopic> = request.topics.into_iter().map(|topic| new_topic(&context, topic)).collect();
-    let creation = if request.validate_only {
-        validate(&context, &topics, deadline_ms).await
-    } else {
-        let created = context.broker.create_topics(topics.clone(), deadline_ms).await;
-        created.map_err(|error| ItemError { code: errors::controller(&error), message: error.to_string() })
-    };
-    let results = match creation {
-        Ok(creation) => {
-            let image = context.broker.node.image();
-            let outcomes = creation.outcomes.into_iter().zip(&topics);
-            outcomes
-                .map(|((_, outcome), topic)| match outcome {
-                    Ok(_) if !creation.known_everywhere => failed(topic, not_known_everywhere()),
-                    Ok(created) => succeeded(&context, &image, topic, &created),
-                    Err(error) => failed(topic, error),
-                })
-                .collect()
-        }
-        Err(error) => topics.iter().map(|topic| failed(topic, error.clone())).collect(),
-    };
-    Ok(Some(CreateTopicsResponse { throttle_time_ms: 0, topics: results }))
+    let topics: Vec<NewTopic> = request.topics.into_iter().map(new_topic).collect();
+    let outcomes = context.broker.create_topics(topics.clone(), request.validate_only, deadline_ms).await;
+    let image = context.broker.node.image();
+    let results = outcomes.into_iter().zip(&topics).map(|((_, outcome), topic)| match outcome {
+        Ok(created) => succeeded(&context, &image, topic, &created),
+        Err(error) => failed(topic, error),
+    });
+    Ok(Some(CreateTopicsResponse { throttle_time_ms: 0, topics: results.collect() }))
 }
 
-fn new_topic(context: &Context, topic: CreatableTopic) -> NewTopic {
+fn new_topic(topic: CreatableTopic) -> NewTopic {
     let assignments = topic.assignments.into_iter().map(|assignment| {
         (PartitionIndex(assignment.partition_index), assignment.broker_ids.into_iter().map(NodeId).collect())
     });
     NewTopic {
         name: topic.name,
-        id: context.broker.new_topic_id(),
+        id: TopicId::ZERO,
         partitions: topic.num_partitions,
         replication_factor: topic.replication_factor,
         assignments: assignments.collect(),
         configs: topic.configs.into_iter().map(|config| (config.name, config.value)).collect(),
-    }
-}
-
-async fn validate(context: &Context, topics: &[NewTopic], deadline_ms: u64) -> Result<Creation, ItemError> {
-    let broker = &context.broker;
-    let unconfirmed = |error: crate::topics::MetaGateError| ItemError {
-        code: ErrorCode::REQUEST_TIMED_OUT,
-        message: error.to_string(),
-    };
-    broker.meta_barrier(deadline_ms.min(context.gate_deadline_ms())).await.map_err(unconfirmed)?;
-    let command = Command { id: broker.node.next_command_id(), action: broker.creation(topics.to_vec()) };
-    let outcomes: Creations = match broker.node.seat.check(&command).body {
-        ReplyBody::TopicsCreated(outcomes) => outcomes,
-        other => {
-            let error = crate::controller::ControllerError::from_reply(&other);
-            return Err(ItemError { code: errors::controller(&error), message: error.to_string() });
-        }
-    };
-    Ok(Creation { outcomes, known_everywhere: true })
-}
-
-fn not_known_everywhere() -> ItemError {
-    ItemError {
-        code: ErrorCode::REQUEST_TIMED_OUT,
-        message: "the topic is created, but not every node knew all its leaders in time".to_owned(),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::authorized_operations;
 use crate::cluster_picture::{ClusterPicture, ListedPartition, is_internal, unknown_name};
 use crate::connection::CloseReason;
 use crate::limits;
-use crate::topic_creation::plain_topic;
+use crate::topic_admin::plain_topic;
 
 const NULL_ASKS_FOR_ALL_FROM: i16 = 1;
 const CREATION_FLAG_FROM: i16 = 4;
@@ -113,27 +113,38 @@ async fn create_missing(
             }
             _ => None,
         })
-        .map(|name| plain_topic(name, context.broker.new_topic_id()))
+        .map(plain_topic)
         .collect();
     if missing.is_empty() {
         return Refusals::new();
     }
-    let names: Vec<String> = missing.iter().map(|topic| topic.name.clone()).collect();
     let deadline_ms = context.arrived_ms + limits::INTERNAL_CALL_TIMEOUT_MS;
-    let refusals = match context.broker.create_topics(missing, deadline_ms).await {
-        Ok(creation) => creation
-            .outcomes
-            .into_iter()
-            .filter_map(|(name, made)| Some((name, made.err()?.code)))
-            .filter(|(_, code)| *code != ErrorCode::TOPIC_ALREADY_EXISTS)
-            .collect(),
-        Err(error) => {
-            tracing::warn!(node = config.node.0, %error, "topics asked for by a client were not created");
-            names.into_iter().map(|name| (name, ErrorCode::LEADER_NOT_AVAILABLE)).collect()
-        }
-    };
+    let outcomes = context.broker.create_topics(missing, false, deadline_ms).await;
     picture.image = context.broker.node.image();
+    let (mut refusals, mut made_by_others) = (Refusals::new(), Vec::new());
+    for (name, outcome) in outcomes {
+        let Err(error) = outcome else { continue };
+        match picture.image.topic(&name) {
+            Some(topic) => made_by_others.push(topic.id),
+            None => {
+                tracing::debug!(node = config.node.0, topic = %name, %error, "topic is not created on first use");
+                refusals.insert(name, refusal(error.code));
+            }
+        }
+    }
+    // Somebody else was quicker, perhaps by a moment: the client is to find the topic usable all the same.
+    context.broker.await_topics_here(picture.image.offset, &made_by_others, deadline_ms).await;
     refusals
+}
+
+/// What a client is told whose topic could not be created: 5 where it should ask again.
+fn refusal(code: ErrorCode) -> ErrorCode {
+    match code {
+        ErrorCode::REQUEST_TIMED_OUT | ErrorCode::THROTTLING_QUOTA_EXCEEDED => {
+            ErrorCode::LEADER_NOT_AVAILABLE
+        }
+        code => code,
+    }
 }
 
 fn answer(
