@@ -28,6 +28,7 @@ use chronik_wire::header::{decode_response, request_frame};
 use chronik_wire::types::{NodeId, PartitionIndex, PartitionKey};
 
 const TICK_MS: u64 = 10;
+const STEP_MS: u64 = 5;
 const BEAT_MS: u64 = 50;
 const FIRST_PORT: u16 = 10_000;
 /// Simulated time after which a test has failed.
@@ -273,10 +274,10 @@ impl TestCluster {
         if self.is_frozen(node) { None } else { Some(self.run(future)) }
     }
 
-    /// Everything that can happen now, then one tick of time.
+    /// Everything that can happen now, then a step of time.
     fn step(&mut self) {
         while self.pass() {}
-        self.shared.now_ms.set(self.now_ms() + 1);
+        self.shared.now_ms.set(self.now_ms() + STEP_MS);
         let now_ms = self.now_ms();
         if now_ms >= self.ticked_at_ms + TICK_MS {
             self.ticked_at_ms = now_ms;
