@@ -4,6 +4,7 @@
 //! same ready is looked at; then new rounds, reads and proposals go into raft; then its readies: read states,
 //! the leader's messages (which may leave before the sync), persist, the promises after the sync, apply.
 
+use chronik_log::Index;
 use raft::Ready;
 use raft::eraftpb::{Message, MessageType};
 
@@ -17,6 +18,13 @@ use crate::message::{ReplicaMessage, is_sendable};
 impl Replica {
     /// Handles everything that came in since the last turn.
     pub(crate) fn turn(&mut self, shared: &mut Shared) {
+        self.drain_readies(shared);
+        if self.stopped.is_none() && self.stalled.is_none() {
+            self.settle_appends(shared);
+        }
+    }
+
+    fn drain_readies(&mut self, shared: &mut Shared) {
         for _ in 0..limits::READIES_PER_TURN_MAX {
             if self.stopped.is_some() || !self.retry_stalled(shared) {
                 return;
@@ -59,15 +67,14 @@ impl Replica {
         self.finish_ready(ready, shared);
         if self.stopped.is_none() {
             self.apply_all(committed, shared);
-            self.settle_appends(shared);
         }
     }
 
     /// Sends raft messages to their nodes.
     pub(super) fn send_all(&mut self, messages: Vec<Message>, shared: &mut Shared) {
-        for message in messages {
+        for mut message in messages {
             let Some(to) = node_of(message.to) else { continue };
-            if !is_sendable(message.get_msg_type()) {
+            if !is_sendable(message.get_msg_type()) || !self.rejoin_merged(&mut message) {
                 continue;
             }
             if message.get_msg_type() == MessageType::MsgSnapshot {
@@ -76,5 +83,21 @@ impl Replica {
             }
             shared.send(to, self.key, ReplicaMessage::Raft(message));
         }
+    }
+
+    /// With `batch_append`, raft merges entries into an append that still waits to be sent, and looks only at that
+    /// append's entries: one without any, made before an acknowledgement moved the peer on, gets entries that do not
+    /// follow its own position. Such an append is given the position its entries follow. `false` if the log no longer
+    /// knows that position: then the message is lost, which raft tolerates.
+    fn rejoin_merged(&self, message: &mut Message) -> bool {
+        let Some(first) = message.get_entries().first().map(|entry| entry.index) else { return true };
+        let before = first - 1;
+        if message.get_msg_type() != MessageType::MsgAppend || message.index == before {
+            return true;
+        }
+        let Ok(term) = self.log().term(Index(before)) else { return false };
+        message.index = before;
+        message.log_term = term.0;
+        true
     }
 }
