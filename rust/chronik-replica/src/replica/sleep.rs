@@ -89,12 +89,14 @@ impl Replica {
         let raft = &self.raw.raft;
         let last = Index(raft.raft_log.last_index());
         let lag_max_ms = self.settings.replica_lag_max_ms;
+        let silence_ms = shared.config.election_ticks as u64 * shared.config.tick_ms;
         self.is_settled(last)
             && self.is_confirmed()
             && raft.lead_transferee.is_none()
             && !self.lead.has_open_work()
             && self.others().all(|node| {
-                if shared.down.contains(&node) {
+                if shared.down.contains(&node) || !self.in_sync.heard_within(node, silence_ms, shared.now_ms)
+                {
                     // Stay awake until the in-sync set has noticed.
                     !self.in_sync.contains(node, lag_max_ms, shared.now_ms)
                 } else {

@@ -47,13 +47,20 @@ pub struct Flight {
     pub message: ReplicaMessage,
 }
 
+pub type Filter = Box<dyn Fn(&Flight) -> bool>;
+
 pub struct World {
     pub now_ms: u64,
     pub nodes: BTreeMap<NodeId, Node>,
     pub cuts: BTreeSet<(NodeId, NodeId)>,
     /// Messages kept back by `hold`, in order.
     pub held: Vec<Flight>,
-    pub hold: Option<Box<dyn Fn(&Flight) -> bool>>,
+    pub hold: Option<Filter>,
+    /// Nodes that handle messages but get no ticks, as if their timers hung.
+    pub no_ticks: BTreeSet<NodeId>,
+    /// Messages on a detour, with their time of arrival.
+    delayed: Vec<(u64, Flight)>,
+    pub delay_percent: u64,
     pub drop_percent: u64,
     pub duplicate_percent: u64,
     pub log: Arc<LogConfig>,
@@ -92,6 +99,9 @@ impl World {
             cuts: BTreeSet::new(),
             held: Vec::new(),
             hold: None,
+            no_ticks: BTreeSet::new(),
+            delayed: Vec::new(),
+            delay_percent: 0,
             drop_percent: 0,
             duplicate_percent: 0,
             log: Arc::new(LogConfig::default()),
@@ -264,6 +274,10 @@ impl World {
         if self.duplicate_percent > 0 && self.random(100) < self.duplicate_percent {
             self.queue.push_back(flight.clone());
         }
+        if self.delay_percent > 0 && self.random(100) < self.delay_percent {
+            let arrives_ms = self.now_ms + 10 + self.random(400);
+            return self.delayed.push((arrives_ms, flight));
+        }
         self.queue.push_back(flight);
     }
 
@@ -322,7 +336,14 @@ impl World {
         let tick_ms = self.nodes.values().next().unwrap().config.tick_ms;
         self.now_ms += tick_ms;
         let now_ms = self.now_ms;
-        for node in self.nodes.values_mut().filter(|node| !node.frozen) {
+        let (due, later) = std::mem::take(&mut self.delayed).into_iter().partition(|(at, _)| *at <= now_ms);
+        self.delayed = later;
+        let due: Vec<(u64, Flight)> = due;
+        self.queue.extend(due.into_iter().map(|(_, flight)| flight));
+        for (id, node) in &mut self.nodes {
+            if node.frozen || self.no_ticks.contains(id) {
+                continue;
+            }
             if let Some(host) = &mut node.host
                 && host.needs_ticks()
             {
@@ -370,6 +391,15 @@ impl World {
         self.wait(&mut answer)
     }
 
+    /// Like `append`, for a node that may be down.
+    pub fn try_append(&mut self, node: i32, batch: BytesMut, deadline_ms: u64) -> Option<AppendReceiver> {
+        Some(self.node(node).host.as_mut()?.append(KEY, batch, Acks::All, deadline_ms))
+    }
+
+    pub fn enter_until(&mut self, node: i32, deadline_ms: u64) -> GateReceiver {
+        self.host(node).enter_gate(KEY, deadline_ms)
+    }
+
     pub fn enter(&mut self, node: i32) -> GateReceiver {
         self.host(node).enter_gate(KEY, LATE)
     }
@@ -396,7 +426,7 @@ impl World {
         let view = self.view(node);
         let from = view.log_start;
         let batches = self.host(node).read(KEY, from, view.high_watermark, usize::MAX, true).unwrap();
-        batches.iter().flat_map(|batch| values_of(batch)).collect()
+        batches.iter().flat_map(values_of).collect()
     }
 }
 
