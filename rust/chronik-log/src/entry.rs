@@ -12,9 +12,10 @@
 //! is one of those 21 bytes. So no payload is passed over twice, and still no byte is uncovered.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use chronik_wire::batch::BatchHeader;
 use chronik_wire::types::Offset;
 
-use crate::batch_header::{self, BATCH_CRC_START, BatchHeader};
+use crate::batch_header::{self, BATCH_CRC_START};
 use crate::limits::ENTRY_DATA_BYTES_MAX;
 use crate::{Index, Term};
 
@@ -61,10 +62,10 @@ pub struct Entry {
 
 impl Entry {
     /// An entry to append. A batch's base offset is read from its bytes; for other kinds it is
-    /// [`Offset::UNKNOWN`] and filled in by [`append`](crate::PartitionLog::append).
+    /// [`Offset::UNKNOWN`], to be filled in by [`append`](crate::PartitionLog::append).
     pub fn new(index: Index, term: Term, kind: EntryKind, data: Bytes) -> Entry {
         let base_offset = match kind {
-            EntryKind::Batch => batch_header::peek_base_offset(&data).unwrap_or(Offset::UNKNOWN),
+            EntryKind::Batch => BatchHeader::parse(&data).map_or(Offset::UNKNOWN, |batch| batch.base_offset),
             EntryKind::Noop | EntryKind::ConfigChange | EntryKind::Control => Offset::UNKNOWN,
         };
         Entry { index, term, kind, base_offset, data }
@@ -74,7 +75,7 @@ impl Entry {
     pub fn next_offset(&self) -> Offset {
         match self.kind {
             EntryKind::Batch => {
-                Offset(self.base_offset.0 + batch_header::peek_offset_count(&self.data).unwrap_or(0))
+                BatchHeader::parse(&self.data).map_or(self.base_offset, |batch| batch.next_offset())
             }
             EntryKind::Noop | EntryKind::ConfigChange | EntryKind::Control => self.base_offset,
         }
@@ -116,7 +117,7 @@ impl EntryHeader {
         }
         let (offset_count, max_timestamp) = match entry.kind {
             EntryKind::Batch => {
-                let batch = BatchHeader::parse(&entry.data)?;
+                let batch = batch_header::parse_whole(&entry.data)?;
                 if batch.base_offset != at || entry.base_offset != at {
                     return Err("base offset is not the log end");
                 }
@@ -208,7 +209,7 @@ impl EntryHeader {
             return Err("payload does not match its crc");
         }
         if self.kind == EntryKind::Batch {
-            let batch = BatchHeader::parse(data)?;
+            let batch = batch_header::parse_whole(data)?;
             if batch.crc != crc_fast::crc32_iscsi(&data[BATCH_CRC_START..]) {
                 return Err("record batch does not match its crc");
             }

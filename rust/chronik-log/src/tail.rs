@@ -100,6 +100,11 @@ mod tests {
     use super::*;
     use crate::testing::batch_entry;
 
+    /// What each entry of the test costs.
+    fn each() -> usize {
+        cost(&batch_entry(1, 1, 0, 2, &[0; 39]))
+    }
+
     fn tail(budget_bytes: usize) -> Tail {
         let mut tail = Tail::default();
         for index in 1..=10_u64 {
@@ -111,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_budget_holds_and_the_last_entry_stays() {
-        let each = 100 + ENTRY_OVERHEAD_BYTES;
+        let each = each();
         assert_eq!(tail(4 * each).first_index(), Some(Index(7)));
         assert_eq!(tail(4 * each).bytes(), 4 * each);
         assert_eq!(tail(0).first_index(), Some(Index(10)));
@@ -120,14 +125,14 @@ mod tests {
     #[test]
     fn entries_are_found_by_index_and_by_offset() {
         let mut tail = tail(usize::MAX);
-        tail.shrink(6 * (100 + ENTRY_OVERHEAD_BYTES));
+        tail.shrink(6 * each());
         assert!(tail.get(Index(4)).is_none());
         assert_eq!(tail.get(Index(5)).unwrap().base_offset, Offset(8));
         assert_eq!(tail.iter_from(Index(9)).count(), 2);
         assert_eq!(tail.iter_from(Index(4)).count(), 0);
         assert_eq!(tail.iter_from_offset(Offset(9)).next().unwrap().index, Index(5));
         tail.truncate_from(Index(6));
-        assert_eq!(tail.bytes(), 100 + ENTRY_OVERHEAD_BYTES);
+        assert_eq!(tail.bytes(), each());
         tail.truncate_from(Index(5));
         assert_eq!((tail.bytes(), tail.first_index()), (0, None));
     }

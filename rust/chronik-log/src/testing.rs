@@ -1,30 +1,15 @@
 //! Builders shared by this crate's unit tests.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+use chronik_wire::batch::BatchBuilder;
+use chronik_wire::types::Offset;
 
-use crate::batch_header::BATCH_CRC_START;
 use crate::{Entry, EntryKind, Index, Term};
 
-/// A record batch with a right length and CRC whose records are `payload`, opaque.
-pub(crate) fn batch(base_offset: i64, count: i32, max_timestamp: i64, payload: &[u8]) -> Bytes {
-    let mut out = BytesMut::new();
-    out.put_i64(base_offset);
-    out.put_i32(i32::try_from(61 - 12 + payload.len()).unwrap());
-    out.put_i32(0);
-    out.put_u8(2);
-    out.put_u32(0);
-    out.put_i16(0);
-    out.put_i32(count - 1);
-    out.put_i64(max_timestamp);
-    out.put_i64(max_timestamp);
-    out.put_i64(-1);
-    out.put_i16(-1);
-    out.put_i32(-1);
-    out.put_i32(count);
-    out.put_slice(payload);
-    let crc = crc_fast::crc32_iscsi(&out[BATCH_CRC_START..]);
-    out[17..21].copy_from_slice(&crc.to_be_bytes());
-    out.freeze()
+/// A record batch of `count` records; the first one carries `payload`.
+pub(crate) fn batch(base_offset: i64, count: i32, timestamp: i64, payload: &[u8]) -> Bytes {
+    let first = BatchBuilder::new().base_offset(Offset(base_offset)).record(timestamp, None, Some(payload));
+    (1..count).fold(first, |batch, _| batch.record(timestamp, None, None)).build().unwrap()
 }
 
 /// A batch entry.

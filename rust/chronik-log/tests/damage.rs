@@ -1,4 +1,5 @@
 //! Arbitrary damage to the files of a log: opening it gives what was synced, or refuses, and never panics.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

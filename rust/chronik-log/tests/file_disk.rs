@@ -1,5 +1,6 @@
 //! What only the operating system's files can show: real length limits, many pieces, and a second opening.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! What an idle partition costs in memory: a thousand of them, three times replicated, live in one process.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -3,6 +3,7 @@
 //! What must hold after any crash: the log opens; it is a prefix of what was written, no shorter than what
 //! was synced; the hard state is the last synced one or a later one; a snapshot read back is one that was
 //! saved.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -317,20 +317,21 @@ fn every_cut_of_an_unsynced_tail_recovers_to_a_prefix() {
     let whole = disk.file_bytes(DIR, name).unwrap();
     let file = crate::Disk::open(&disk, DIR, name).unwrap();
     let bytes = file.read_at(0, usize::try_from(whole).unwrap(), 0).unwrap();
+    let each = (whole - synced) / 3;
     for cut in synced..=whole {
-        for torn in [&bytes[..usize::try_from(cut).unwrap()], &[]] {
-            let tail = &bytes[torn.len()..];
+        let prefix = bytes.slice(..usize::try_from(cut).unwrap());
+        let lost = usize::try_from(whole - cut).unwrap();
+        // Behind the cut the file ends, or holds what was never written.
+        for filler in [Bytes::new(), Bytes::from(vec![0; lost]), Bytes::from(vec![0xA5; lost])] {
+            let content = [prefix.clone(), filler].concat();
+            let same =
+                content.iter().zip(&bytes).take_while(|(found, written)| found == written).count() as u64;
             file.truncate(0).unwrap();
-            // Either the file ends at the cut, or the bytes behind it are zeros.
-            let zeros = vec![0; if torn.is_empty() { 0 } else { tail.len() / 2 }];
-            let prefix = bytes.slice(..usize::try_from(cut).unwrap());
-            file.append(&[prefix, Bytes::from(zeros)]).unwrap();
+            file.append(&[Bytes::from(content)]).unwrap();
             let log = PartitionLog::open(Arc::new(disk.clone()), DIR, Arc::default()).unwrap();
-            let each = (whole - synced) / 3;
-            assert_eq!(log.last_index(), Index(5 + (cut - synced) / each), "cut at {cut}");
+            assert_eq!(log.last_index(), Index(5 + (same - synced) / each), "cut at {cut}");
             // The next round must not find this opening's proof of what was synced.
-            let state = crate::Disk::open(&disk, DIR, "state").unwrap();
-            state.truncate(0).unwrap();
+            crate::Disk::open(&disk, DIR, "state").unwrap().truncate(0).unwrap();
         }
     }
 }
@@ -519,17 +520,19 @@ fn later_entries_prove_what_was_synced_when_the_state_file_does_not() {
     for (damaged, synced_before) in [(3, true), (5, true), (6, false)] {
         let disk = MemDisk::new();
         let mut log = PartitionLog::open(Arc::new(disk.clone()), DIR, Arc::default()).unwrap();
-        let mut positions = vec![0; 9];
+        let mut position_of_damaged = 0;
         for index in 1..=8 {
-            positions[index] = 48_u64.max(log.size_bytes());
-            log.append(&entries(index as u64..=index as u64, 1)).unwrap();
+            if index == damaged {
+                position_of_damaged = log.size_bytes();
+            }
+            log.append(&entries(index..=index, 1)).unwrap();
             if index == 5 {
                 log.sync_now().unwrap();
             }
         }
         disk.kill();
         let name = &crate::Disk::list(&disk, DIR).unwrap()[0];
-        assert!(disk.flip_bit(DIR, name, positions[damaged] + 64 + 80, 1));
+        assert!(disk.flip_bit(DIR, name, position_of_damaged + 64 + 80, 1));
         match PartitionLog::open(Arc::new(disk), DIR, Arc::default()) {
             Err(LogError::Corrupt { .. }) if synced_before => {}
             Ok(log) if !synced_before => assert_eq!(log.last_index(), Index(5)),

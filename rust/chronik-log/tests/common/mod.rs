@@ -3,29 +3,14 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use chronik_log::{Disk, Entry, EntryKind, FileDisk, Index, MemDisk, Offset, Term, UnsyncedPolicy};
+use chronik_wire::batch::BatchBuilder;
 
-/// A record batch of `count` records with opaque content.
-pub fn batch(base_offset: Offset, count: i32, max_timestamp: i64, payload: &[u8]) -> Bytes {
-    let mut out = BytesMut::new();
-    out.put_i64(base_offset.0);
-    out.put_i32(i32::try_from(61 - 12 + payload.len()).unwrap());
-    out.put_i32(0);
-    out.put_u8(2);
-    out.put_u32(0);
-    out.put_i16(0);
-    out.put_i32(count - 1);
-    out.put_i64(max_timestamp);
-    out.put_i64(max_timestamp);
-    out.put_i64(-1);
-    out.put_i16(-1);
-    out.put_i32(-1);
-    out.put_i32(count);
-    out.put_slice(payload);
-    let crc = crc_fast::crc32_iscsi(&out[21..]);
-    out[17..21].copy_from_slice(&crc.to_be_bytes());
-    out.freeze()
+/// A record batch of `count` records; the first one carries `payload`.
+pub fn batch(base_offset: Offset, count: i32, timestamp: i64, payload: &[u8]) -> Bytes {
+    let first = BatchBuilder::new().base_offset(base_offset).record(timestamp, None, Some(payload));
+    (1..count).fold(first, |batch, _| batch.record(timestamp, None, None)).build().unwrap()
 }
 
 pub fn entry(index: Index, term: Term, kind: EntryKind, data: Bytes) -> Entry {
