@@ -25,6 +25,8 @@ mod shard;
 mod stats;
 mod world;
 
+/// The configuration catalogue, for programs that check a configuration before they start anything.
+pub use chronik_broker::coord::config_catalogue;
 pub use chronik_wire::types::{NodeId, PartitionIndex};
 
 pub use self::cluster::{
