@@ -25,6 +25,7 @@ from .errors import (
     InvalidValueError,
     KafkaError,
     NotFoundError,
+    SystemRefusedError,
     TopicExistsError,
 )
 from .node import LogLine, Node
@@ -49,6 +50,7 @@ __all__ = [
     "LogLine",
     "Node",
     "NotFoundError",
+    "SystemRefusedError",
     "TopicExistsError",
     "__version__",
 ]

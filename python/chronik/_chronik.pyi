@@ -22,8 +22,8 @@ class Cluster:
     def start(
         *,
         nodes: int,
-        racks: list[str],
-        ports: list[int],
+        racks: list[str] | None,
+        ports: list[int] | None,
         host: str,
         data_dir: str | None,
         durability: str,
@@ -31,7 +31,8 @@ class Cluster:
         shards: int,
         config: dict[str, str],
         first_node_id: int,
-        name: str,
+        name: str | None,
+        read_gate: bool,
     ) -> Cluster:
         """Starts the nodes; returns when every node's Metadata shows every node."""
 
@@ -39,7 +40,7 @@ class Cluster:
         """Stops all nodes; twice is fine."""
 
     def stop_in_background(self) -> None:
-        """Hands the cluster to a thread that stops it; never blocks."""
+        """Tells all nodes to end and does not wait for it: for finalisers."""
 
     def name(self) -> str:
         """The cluster's name."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .errors import InvalidTypeError, InvalidValueError
 
@@ -15,16 +14,22 @@ PORT_MAX: Final = 65535
 NODE_ID_MAX: Final = 1_000_000
 TIMEOUT_SECONDS_MAX: Final = 3600.0
 
+GATE_SWITCH: Final = "chronik.test.gate"
+# Variables that chronik-server reads too, as the defaults of these settings.
+_VARIABLES: Final = {
+    "CHRONIK_FETCH_FROM_FOLLOWERS": "chronik.fetch.from.followers",
+    "CHRONIK_FETCH_FOLLOWER_MAX_WAIT_MS": "chronik.fetch.follower.max.wait.ms",
+}
+
 ConfigValue = str | int | float | bool
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """The checked options of a cluster, in the form the extension takes them."""
 
     nodes: int
-    racks: list[str]
-    ports: list[int]
+    racks: list[str] | None
+    ports: list[int] | None
     host: str
     data_dir: str | None
     durability: str
@@ -32,7 +37,8 @@ class Options:
     shards: int
     config: dict[str, str]
     first_node_id: int
-    name: str
+    name: str | None
+    read_gate: bool
 
 
 def integer(argument: str, value: object, low: int, high: int) -> int:
@@ -93,6 +99,10 @@ def _config_value(argument: str, value: object) -> str:
     raise InvalidTypeError(f"{argument}={value!r} has no Kafka form; allowed is a str, int, float or bool")
 
 
+def _environment_settings() -> dict[str, str]:
+    return {name: os.environ[variable] for variable, name in _VARIABLES.items() if variable in os.environ}
+
+
 def _per_node(argument: str, value: object, nodes: int) -> list[object]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise InvalidTypeError(f"{argument}={value!r} is not a list; allowed is a list with one entry per node")
@@ -102,15 +112,15 @@ def _per_node(argument: str, value: object, nodes: int) -> list[object]:
     return entries
 
 
-def _racks(value: object, nodes: int) -> list[str]:
+def _racks(value: object, nodes: int) -> list[str] | None:
     if value is None:
-        return [f"rack-{number}" for number in range(1, nodes + 1)]
+        return None
     return [text(f"racks[{at}]", rack) for at, rack in enumerate(_per_node("racks", value, nodes))]
 
 
-def _ports(value: object, nodes: int) -> list[int]:
+def _ports(value: object, nodes: int) -> list[int] | None:
     if value is None:
-        return []
+        return None
     ports = [integer(f"ports[{at}]", port, 0, PORT_MAX) for at, port in enumerate(_per_node("ports", value, nodes))]
     chosen = [port for port in ports if port != 0]
     if len(set(chosen)) != len(chosen):
@@ -144,6 +154,9 @@ def cluster_options(
     """Checks the options of a cluster; raises at the first that is not allowed."""
     node_count = integer("nodes", nodes, 1, NODES_MAX)
     choice("clock", clock, ("real",))
+    settings = _environment_settings() | config("config", config_)
+    # Not a setting of any broker: it breaks the promises, so that a test can show that it notices.
+    read_gate = choice(f"config[{GATE_SWITCH!r}]", settings.pop(GATE_SWITCH, "on"), ("on", "off")) == "on"
     return Options(
         nodes=node_count,
         racks=_racks(racks, node_count),
@@ -153,7 +166,8 @@ def cluster_options(
         durability=choice("durability", durability, ("fsync", "os")),
         transport=choice("transport", transport, ("inproc", "tcp")),
         shards=integer("shards", shards, 1, SHARDS_MAX),
-        config=config("config", config_),
+        config=settings,
         first_node_id=integer("first_node_id", first_node_id, 0, NODE_ID_MAX),
-        name="" if name is None else text("name", name),
+        name=None if name is None else text("name", name),
+        read_gate=read_gate,
     )

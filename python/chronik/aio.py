@@ -14,12 +14,9 @@ from types import TracebackType
 from typing import Any
 
 from ._options import ConfigValue
+from ._waiting import pauses, timed_out
 from .cluster import Cluster
-from .errors import ClusterTimeoutError
 from .node import LogLine, Node
-
-_PAUSE_FIRST_SECONDS = 0.0005
-_PAUSE_MAX_SECONDS = 0.02
 
 
 class AsyncNode:
@@ -209,18 +206,15 @@ class AsyncCluster:
     async def wait_for(self, predicate: Callable[[], object | Awaitable[object]], timeout: float = 5) -> None:
         """Returns as soon as ``predicate()``, a function or a coroutine function, is true."""
         deadline = time.monotonic() + timeout
-        pause = _PAUSE_FIRST_SECONDS
-        while True:
+        for pause in pauses():
             outcome = predicate()
             if inspect.isawaitable(outcome):
                 outcome = await outcome
             if outcome:
                 return
             if time.monotonic() >= deadline:
-                name = getattr(predicate, "__name__", repr(predicate))
-                raise ClusterTimeoutError(f"{name}: still false after {timeout} s")
+                raise timed_out(predicate, timeout)
             await asyncio.sleep(pause)
-            pause = min(pause * 2, _PAUSE_MAX_SECONDS)
 
     async def stats(self) -> dict[str, int]:
         """As :meth:`chronik.Cluster.stats`."""

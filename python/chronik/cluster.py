@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from . import _chronik, _lifetime, _logs, _options
+from ._waiting import wait_for
 from .errors import ChronikWarning, ClusterStateError, InvalidTypeError, InvalidValueError
 from .node import LogLine, Node
-from .testing import wait_for
 
 PARTITIONS_MAX = 100_000
 REPLICATION_FACTOR_MAX = 64
@@ -85,7 +85,7 @@ class Cluster:
                 raise ClusterStateError("the cluster runs already; stop it first or make a second one")
             _logs.acquire()
             try:
-                engine = _chronik.Cluster.start(**vars(self._options))
+                engine = _chronik.Cluster.start(**self._options._asdict())
             except BaseException:
                 _logs.release()
                 raise
@@ -94,6 +94,9 @@ class Cluster:
             self._nodes = {id: Node(self, *engine.node(id)[:5]) for id in engine.node_ids()}
             _lifetime.register(self)
         for text in engine.warnings():
+            warnings.warn(text, ChronikWarning, stacklevel=2)
+        if not self._options.read_gate:
+            text = f"{_options.GATE_SWITCH}=off: reads may be stale or falsely empty; only for tests of tests"
             warnings.warn(text, ChronikWarning, stacklevel=2)
         return self
 

@@ -19,6 +19,7 @@ __all__ = [
     "InvalidValueError",
     "KafkaError",
     "NotFoundError",
+    "SystemRefusedError",
     "TopicExistsError",
 ]
 
@@ -53,6 +54,10 @@ class ClusterTimeoutError(ChronikError, TimeoutError):
 
 class AddressError(ChronikError, OSError):
     """An address could not be bound or reached."""
+
+
+class SystemRefusedError(ChronikError, OSError):
+    """The system gave no thread or socket, or a data directory cannot be used."""
 
 
 class KafkaError(ChronikError):

@@ -5,8 +5,6 @@ Nothing here needs a Kafka client. ``fetch_at`` shows one node's answer to one F
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ._kafka import (
@@ -21,7 +19,7 @@ from ._kafka import (
     decode_records,
     encode_batch,
 )
-from .errors import ClusterTimeoutError
+from ._waiting import wait_for
 
 if TYPE_CHECKING:
     from .node import Node
@@ -41,25 +39,6 @@ __all__ = [
     "list_offsets_at",
     "wait_for",
 ]
-
-# How often a condition is looked at: quickly at first, then seldom enough to cost nothing.
-_PAUSE_FIRST_SECONDS = 0.0005
-_PAUSE_MAX_SECONDS = 0.02
-
-
-def wait_for(predicate: Callable[[], object], timeout: float = 5.0, message: str | None = None) -> None:
-    """Returns as soon as ``predicate()`` is true; ClusterTimeoutError after ``timeout`` seconds.
-
-    An exception of the predicate passes through.
-    """
-    deadline = time.monotonic() + timeout
-    pause = _PAUSE_FIRST_SECONDS
-    while not predicate():
-        if time.monotonic() >= deadline:
-            waited_for = message or getattr(predicate, "__name__", repr(predicate))
-            raise ClusterTimeoutError(f"{waited_for}: still false after {timeout} s")
-        time.sleep(pause)
-        pause = min(pause * 2, _PAUSE_MAX_SECONDS)
 
 
 def _address(node: Node | str) -> str:

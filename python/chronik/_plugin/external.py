@@ -13,8 +13,8 @@ import pytest
 from .. import _options
 from .._kafka import Connection, MetadataResult
 from .._kafka.messages import BrokerInfo
+from .._waiting import wait_for
 from ..errors import KafkaError, NotFoundError
-from ..testing import wait_for
 
 _NODE_ONLY_HERE = (
     "pinned_bootstrap_servers", "kill", "crash", "restart", "freeze", "thaw", "stats", "logs",

@@ -1,0 +1,335 @@
+"""What faults may cost: nothing acknowledged, nothing twice, no disorder (P1, P5, P6), and little time (P10)."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import Producer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+import chronik
+from chronik.testing import Connection, encode_batch, wait_for
+from support import Replicas, Rises, read_with_kafka_python
+
+ROUNDS = 6
+RECORDS_PER_ROUND = 40
+LEADER_KILL_SECONDS = 0.5
+
+
+class IdempotentSends:
+    """A kafka-python producer, idempotent by default, that sends in the background until the block ends."""
+
+    def __init__(self, cluster: chronik.Cluster, topic: str) -> None:
+        self._producer = KafkaProducer(
+            bootstrap_servers=cluster.bootstrap_servers,
+            request_timeout_ms=5000,
+            delivery_timeout_ms=60_000,
+            retry_backoff_ms=20,
+            reconnect_backoff_ms=20,
+            reconnect_backoff_max_ms=200,
+            metadata_max_age_ms=2000,
+        )
+        self._topic = topic
+        self._ended = threading.Event()
+        self._futures: list[tuple[bytes, object]] = []
+        self._thread = threading.Thread(target=self._send, daemon=True)
+
+    def __enter__(self) -> IdempotentSends:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(30)
+        self._producer.close(timeout=30)
+
+    def _send(self) -> None:
+        for number in itertools.count():
+            if self._ended.is_set():
+                return
+            value = b"%08d" % number
+            self._futures.append((value, self._producer.send(self._topic, value, partition=0)))
+            self._ended.wait(0.001)
+
+    def acknowledged(self) -> list[bytes]:
+        return [value for value, future in list(self._futures) if future.is_done and future.succeeded()]
+
+    def finish(self) -> list[bytes]:
+        """The values sent, all of which must have been acknowledged."""
+        self._ended.set()
+        self._thread.join(30)
+        for value, future in self._futures:
+            try:
+                future.get(timeout=60)
+            except Exception as error:
+                raise AssertionError(f"{value!r} was not acknowledged: {error!r}") from error
+        return [value for value, _ in self._futures]
+
+
+def disturb_while_producing(cluster: chronik.Cluster, topic: str, disturb: Callable[[int], None]) -> list[bytes]:
+    with IdempotentSends(cluster, topic) as sends:
+        for number in range(ROUNDS):
+            goal = len(sends.acknowledged()) + RECORDS_PER_ROUND
+            disturb(number)
+            cluster.wait_for(lambda goal=goal: len(sends.acknowledged()) >= goal, 30)
+        return sends.finish()
+
+
+def assert_log_is(cluster: chronik.Cluster, topic: str, expected: list[bytes]) -> None:
+    """Every replica holds exactly these values, in this order, at offsets without a gap."""
+    for node in [cluster.leader(topic), *cluster.followers(topic)]:
+        with Connection(node.bootstrap_servers, timeout=20) as connection:
+            values: list[bytes | None] = []
+            while len(values) < len(expected):
+                answer = connection.fetch(topic, len(values), max_wait_ms=2000)
+                assert answer.error_code == 0
+                records = answer.records
+                assert records, f"node {node.id} has {len(values)} of {len(expected)} records"
+                assert [record.offset for record in records] == list(range(len(values), len(values) + len(records)))
+                values += [record.value for record in records]
+        assert values == expected
+
+
+@pytest.mark.parametrize("unsynced", ["drop", "torn", "keep"])
+def test_crashes_of_one_node_after_the_other_lose_nothing(chronik_cluster, topic, unsynced):
+    def crash_and_restart(number: int) -> None:
+        node = chronik_cluster.nodes[number % 3]
+        node.crash(unsynced)
+        node.restart()
+
+    values = disturb_while_producing(chronik_cluster, topic, crash_and_restart)
+    assert len(values) >= ROUNDS * RECORDS_PER_ROUND
+    assert_log_is(chronik_cluster, topic, values)
+
+
+def test_crashes_of_the_leader_lose_nothing(chronik_cluster, topic):
+    down: list[chronik.Node] = []
+
+    def crash_leader(_: int) -> None:
+        for node in down:
+            node.restart()
+        down[:] = [chronik_cluster.leader(topic)]
+        down[0].crash()
+
+    values = disturb_while_producing(chronik_cluster, topic, crash_leader)
+    down[0].restart()
+    assert_log_is(chronik_cluster, topic, values)
+
+
+def test_a_power_cut_of_all_nodes_loses_nothing_acknowledged(chronik_cluster, topic):
+    values = disturb_while_producing(chronik_cluster, topic, lambda _: chronik_cluster.power_cut())
+    assert_log_is(chronik_cluster, topic, values)
+
+
+def test_power_cuts_with_files_lose_nothing_acknowledged(chronik_cluster_factory, tmp_path):
+    cluster = chronik_cluster_factory(3, data_dir=tmp_path, transport="tcp")
+    cluster.create_topic("files")
+    values = disturb_while_producing(cluster, "files", lambda _: cluster.power_cut())
+    assert_log_is(cluster, "files", values)
+
+
+def test_data_in_files_survives_stop_and_start(tmp_path):
+    with chronik.Cluster(3, data_dir=tmp_path) as cluster:
+        cluster.create_topic("kept")
+        with Connection(cluster.leader("kept").bootstrap_servers) as connection:
+            assert connection.produce("kept", [b"a", b"b"]).error_code == 0
+    with chronik.Cluster(3, data_dir=tmp_path) as cluster:
+        assert_log_is(cluster, "kept", [b"a", b"b"])
+
+
+def test_transfers_of_leadership_lose_nothing(chronik_cluster, topic):
+    def transfer(number: int) -> None:
+        chronik_cluster.transfer_leader(topic, 0, chronik_cluster.nodes[number % 3])
+
+    values = disturb_while_producing(chronik_cluster, topic, transfer)
+    assert_log_is(chronik_cluster, topic, values)
+
+
+def test_isolated_leaders_lose_nothing(chronik_cluster, topic):
+    def isolate(_: int) -> None:
+        chronik_cluster.recover()
+        leader = chronik_cluster.leader(topic)
+        chronik_cluster.isolate(leader)
+
+    values = disturb_while_producing(chronik_cluster, topic, isolate)
+    chronik_cluster.recover()
+    assert_log_is(chronik_cluster, topic, values)
+
+
+def test_confluent_kafka_loses_nothing_while_leaders_crash(chronik_cluster, topic):
+    failures, delivered = [], []
+
+    def on_delivery(error: object, message: object) -> None:
+        (failures if error else delivered).append(error or message.value())
+
+    producer = Producer(
+        {
+            "bootstrap.servers": chronik_cluster.bootstrap_servers,
+            "enable.idempotence": True,
+            "retry.backoff.ms": 20,
+            "reconnect.backoff.ms": 20,
+            "reconnect.backoff.max.ms": 200,
+            "message.timeout.ms": 60_000,
+        }
+    )
+    sent = []
+    for number in range(ROUNDS):
+        for at in range(RECORDS_PER_ROUND):
+            sent.append(b"%d-%d" % (number, at))
+            producer.produce(topic, sent[-1], partition=0, on_delivery=on_delivery)
+        leader = chronik_cluster.leader(topic)
+        leader.crash()
+        chronik_cluster.wait_for(lambda: producer.poll(0.01) >= 0 and len(failures + delivered) == len(sent), 30)
+        leader.restart()
+    assert failures == []
+    assert delivered == sent
+    assert_log_is(chronik_cluster, topic, sent)
+
+
+def test_a_repeated_batch_is_acknowledged_with_its_first_offset(chronik_cluster, topic, replicas: Replicas):
+    connection = replicas.at(replicas.leader)
+    identity = connection.init_producer_id()
+    assert identity.error_code == 0
+
+    def batch(sequence: int, value: bytes) -> bytes:
+        return encode_batch(
+            [value], producer_id=identity.producer_id, producer_epoch=identity.producer_epoch, base_sequence=sequence
+        )
+
+    assert connection.produce(topic, batch=batch(0, b"a")).base_offset == 0
+    assert connection.produce(topic, batch=batch(1, b"b")).base_offset == 1
+    repeated = connection.produce(topic, batch=batch(0, b"a"))
+    assert (repeated.error_code, repeated.base_offset) == (0, 0)
+    assert connection.produce(topic, batch=batch(5, b"gap")).error_code == 45
+    assert connection.fetch(topic).values == [b"a", b"b"]
+
+    # The new leader knows the producer from its own log.
+    chronik_cluster.transfer_leader(topic, 0, replicas.followers[0])
+    after = replicas.at(replicas.followers[0]).produce(topic, batch=batch(1, b"b"))
+    assert (after.error_code, after.base_offset) == (0, 1)
+
+
+def test_the_next_write_after_a_leaders_death_takes_at_most_half_a_second(chronik_cluster, topic):
+    slowest = 0.0
+    for _ in range(ROUNDS):
+        leader = chronik_cluster.leader(topic)
+        leader.kill()
+        slowest = max(slowest, seconds_until_written(chronik_cluster, topic))
+        leader.restart()
+        chronik_cluster.wait_for(lambda: all_in_sync(chronik_cluster, topic), 10)
+    assert slowest <= LEADER_KILL_SECONDS
+
+
+def seconds_until_written(cluster: chronik.Cluster, topic: str) -> float:
+    begun = time.monotonic()
+
+    def is_written() -> bool:
+        with Connection(cluster.leader(topic).bootstrap_servers, timeout=5) as connection:
+            return connection.produce(topic, [b"next"]).error_code == 0
+
+    wait_for(is_written, 10)
+    return time.monotonic() - begun
+
+
+def all_in_sync(cluster: chronik.Cluster, topic: str) -> bool:
+    with Connection(cluster.leader(topic).bootstrap_servers) as connection:
+        return len(connection.metadata([topic]).topics[0].partitions[0].in_sync) == 3
+
+
+@pytest.mark.parametrize("fault", ["kill", "crash", "freeze", "isolate"])
+def test_no_producer_notices_a_followers_fault(chronik_cluster, topic, fault):
+    follower = chronik_cluster.followers(topic)[0]
+    producer = KafkaProducer(bootstrap_servers=chronik_cluster.leader(topic).bootstrap_servers, retries=0)
+    try:
+        assert producer.send(topic, b"before").get(timeout=10).offset == 0
+        if fault == "isolate":
+            chronik_cluster.isolate(follower)
+        else:
+            getattr(follower, fault)()
+        for number in range(20):
+            assert producer.send(topic, b"during").get(timeout=10).offset == number + 1
+    finally:
+        producer.close()
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze", "isolate"])
+def test_a_kafka_python_consumer_with_a_rack_gets_past_its_followers_fault(chronik_cluster, topic, fault):
+    """F7: Metadata drops the node, and with it the client drops its preference."""
+    leader, follower = chronik_cluster.leader(topic), chronik_cluster.followers(topic)[0]
+    consumer = KafkaConsumer(
+        bootstrap_servers=chronik_cluster.bootstrap_servers,
+        client_rack=follower.rack,
+        group_id=None,
+        auto_offset_reset="earliest",
+        metadata_max_age_ms=1000,
+        request_timeout_ms=3000,
+        fetch_max_wait_ms=200,
+    )
+    values: list[bytes] = []
+
+    def poll(until: int) -> bool:
+        for records in consumer.poll(timeout_ms=100).values():
+            values.extend(record.value for record in records)
+        return len(values) >= until
+
+    try:
+        consumer.assign([TopicPartition(topic, 0)])
+        consumer.seek_to_beginning()
+        rises = Rises([follower])
+        with Connection(leader.bootstrap_servers) as writer:
+            assert writer.produce(topic, [b"a", b"b"]).error_code == 0
+            wait_for(lambda: poll(2), 15)
+            assert rises.of(follower, "fetches_served_as_follower") > 0
+            if fault == "isolate":
+                chronik_cluster.isolate(follower)
+            else:
+                getattr(follower, fault)()
+            assert writer.produce(topic, [b"c"]).error_code == 0
+            wait_for(lambda: poll(3), 15)
+    finally:
+        consumer.close()
+    assert values == [b"a", b"b", b"c"]
+
+
+def test_a_restarted_node_keeps_its_addresses_and_catches_up(chronik_cluster, topic):
+    follower = chronik_cluster.followers(topic)[0]
+    before = (follower.bootstrap_servers, follower.pinned_bootstrap_servers)
+    follower.crash()
+    assert not follower.is_running
+    assert "not running" not in repr(follower)
+    with Connection(chronik_cluster.leader(topic).bootstrap_servers) as connection:
+        for number in range(20):
+            assert connection.produce(topic, [b"%d" % number]).error_code == 0
+    follower.restart()
+    assert follower.is_running
+    assert (follower.bootstrap_servers, follower.pinned_bootstrap_servers) == before
+    values = read_with_kafka_python(follower.pinned_bootstrap_servers, topic, 20)
+    assert values == [b"%d" % number for number in range(20)]
+
+
+def test_without_a_majority_nothing_is_acknowledged_and_every_request_is_answered(chronik_cluster, topic):
+    leader, followers = chronik_cluster.leader(topic), chronik_cluster.followers(topic)
+    for follower in followers:
+        follower.kill()
+    begun = time.monotonic()
+    with Connection(leader.bootstrap_servers, timeout=20) as connection:
+        assert connection.produce(topic, [b"lost"], timeout_ms=500).error_code in {5, 6, 7, 19}
+        assert connection.fetch(topic, max_wait_ms=250).error_code in {5, 6, 78}
+    assert time.monotonic() - begun < 10
+
+
+def test_too_few_in_sync_replicas_refuse_before_the_append(chronik_cluster, chronik_topic):
+    chronik_cluster.create_topic(chronik_topic, config={"min.insync.replicas": 3})
+    follower = chronik_cluster.followers(chronik_topic)[0]
+    follower.kill()
+    leader = chronik_cluster.leader(chronik_topic)
+    with Connection(leader.bootstrap_servers, timeout=40) as connection:
+
+        def is_refused() -> bool:
+            return connection.produce(chronik_topic, [b"x"], timeout_ms=1000).error_code in {19, 20}
+
+        wait_for(is_refused, 40)
