@@ -36,6 +36,7 @@ enum Op {
     Read { percent: u8, up_to_percent: u8, max_bytes: usize },
     Crash { policy: UnsyncedPolicy },
     Kill,
+    SwitchFsync,
 }
 
 /// Kind selector and payload size of the entries of one append.
@@ -72,6 +73,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(percent, up_to_percent, max_bytes)| Op::Read { percent, up_to_percent, max_bytes }),
         3 => policy().prop_map(|policy| Op::Crash { policy }),
         1 => Just(Op::Kill),
+        1 => Just(Op::SwitchFsync),
     ]
 }
 
@@ -175,7 +177,6 @@ struct World {
     /// Syncs under way: the batch, what it promises, and the hard state it covers.
     syncing: Vec<(SyncBatch, Index, Option<usize>)>,
     clock: i64,
-    crashes: u32,
 }
 
 impl World {
@@ -187,7 +188,7 @@ impl World {
             ..LogConfig::default()
         });
         let log = Some(PartitionLog::open(backing.disk(), "topic-0", Arc::clone(&config)).unwrap());
-        World { backing, config, log, model: Model::new(), syncing: Vec::new(), clock: 0, crashes: 0 }
+        World { backing, config, log, model: Model::new(), syncing: Vec::new(), clock: 0 }
     }
 
     fn log(&mut self) -> &mut PartitionLog {
@@ -251,6 +252,7 @@ impl World {
             }
             Op::Crash { policy } => self.restart(*policy),
             Op::Kill => self.restart(UnsyncedPolicy::Keep),
+            Op::SwitchFsync => self.switch_fsync(),
         }
         self.check();
     }
@@ -309,7 +311,7 @@ impl World {
     fn write_hard_state(&mut self, hard: HardState, must_sync: bool) {
         self.log().set_hard_state(hard, must_sync).unwrap();
         self.model.written.push(hard);
-        self.model.state_dirty |= must_sync;
+        self.model.state_dirty |= must_sync && self.config.fsync;
     }
 
     fn begin_sync(&mut self) {
@@ -335,7 +337,8 @@ impl World {
     }
 
     fn save_snapshot(&mut self, index: Index) {
-        let committed = self.model.hard().commit.min(self.model.promised);
+        let persisted = if self.config.fsync { self.model.promised } else { self.model.last_index() };
+        let committed = self.model.hard().commit.min(persisted);
         if index < self.model.first_index || index > committed {
             return;
         }
@@ -380,9 +383,52 @@ impl World {
         self.model.saved.insert(index, snapshot);
     }
 
+    fn switch_fsync(&mut self) {
+        self.config = Arc::new(LogConfig { fsync: !self.config.fsync, ..(*self.config).clone() });
+        let config = Arc::clone(&self.config);
+        self.log().set_config(config).unwrap();
+        self.model.state_dirty = false;
+        self.syncing.clear();
+        self.model.promised = if self.config.fsync { self.model.last_index() } else { Index(0) };
+        self.model.floor = if self.config.fsync { self.model.written.len() - 1 } else { 0 };
+    }
+
+    /// A power cut without fsync may take anything. The log must open with something that fits together, or
+    /// refuse; the model believes what it finds.
+    fn lose_power_without_fsync(&mut self, policy: UnsyncedPolicy) {
+        self.syncing.clear();
+        self.log = None;
+        self.backing.crash(policy);
+        let log = match PartitionLog::open(self.backing.disk(), "topic-0", Arc::clone(&self.config)) {
+            Ok(log) => log,
+            Err(LogError::Corrupt { .. }) => {
+                self.backing.disk().remove_dir("topic-0").unwrap();
+                PartitionLog::open(self.backing.disk(), "topic-0", Arc::clone(&self.config)).unwrap()
+            }
+            Err(error) => panic!("opening after {policy:?} without fsync: {error}"),
+        };
+        let first_index = log.first_index();
+        let saved = &self.model.saved;
+        let newest = log.newest_snapshot().unwrap().map_or(Index(0), |snapshot| snapshot.index);
+        self.model = Model {
+            entries: log.entries(first_index, log.last_index().next(), u64::MAX).unwrap(),
+            first_index,
+            first_offset: log.offset_after_index(first_index.prev()).unwrap(),
+            before_term: log.term(first_index.prev()).unwrap(),
+            log_start: log.log_start(),
+            written: vec![log.hard_state()],
+            saved: saved.range(..=newest).map(|(index, snapshot)| (*index, snapshot.clone())).collect(),
+            ..Model::new()
+        };
+        self.log = Some(log);
+        self.check_everything();
+    }
+
     /// The node goes down and comes back; the model follows what it may have lost.
     fn restart(&mut self, policy: UnsyncedPolicy) {
-        self.crashes += 1;
+        if !self.config.fsync && policy != UnsyncedPolicy::Keep && self.backing.loses_unsynced_bytes() {
+            return self.lose_power_without_fsync(policy);
+        }
         self.syncing.clear();
         self.log = None;
         self.backing.crash(policy);
@@ -412,7 +458,7 @@ impl World {
         model.floor = 0;
         model.state_dirty = false;
         // Opening syncs what it read.
-        model.promised = log.last_index();
+        model.promised = if self.config.fsync { log.last_index() } else { Index(0) };
         let newest = log.newest_snapshot().unwrap();
         let newest_index = newest.as_ref().map_or(Index(0), |snapshot| snapshot.index);
         assert!(newest_index <= hard.commit);

@@ -12,7 +12,7 @@ use chronik_wire::types::Offset;
 
 use super::PartitionLog;
 use crate::config::LogConfig;
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskError, DiskFile};
 use crate::entry::{ENTRY_HEADER_BYTES, ENTRY_MAGIC, EntryHeader};
 use crate::error::LogError;
 use crate::limits::SCAN_WINDOW_BYTES;
@@ -116,7 +116,12 @@ impl Recovery {
         let mut terms = TermTable::default();
         let (mut first_offset, mut last_term) = (Offset::ZERO, Term::ZERO);
         if before > Index::ZERO {
-            let base = snapshot::load(&*disk, dir, before)?;
+            let base = snapshot::load(&*disk, dir, before).map_err(|error| match error {
+                LogError::Disk(DiskError::NotFound { file }) => {
+                    LogError::corrupt(file, 0, "the snapshot that the log begins after is missing")
+                }
+                other => other,
+            })?;
             terms.reset(before, base.term, base.next_offset);
             (first_offset, last_term) = (base.next_offset, base.term);
         }
@@ -348,7 +353,6 @@ impl Recovery {
             hard.vote = 0;
         }
         self.state.log_start = self.state.log_start.max(self.first_offset).min(self.end_offset);
-        self.state.synced_through = self.known_synced;
         let mut log = PartitionLog {
             disk: self.disk,
             dir: self.dir,
@@ -389,6 +393,9 @@ impl Recovery {
 
 impl PartitionLog {
     /// Syncs what a killed process left in the page cache, and writes down that it is synced.
+    ///
+    /// What the state file says is believed here, but not what entries say: without fsync they call persisted
+    /// what was only written.
     fn sync_recovered(&mut self) -> Result<(), LogError> {
         let last = self.last_index();
         for at in self.segment_of_index(self.state.synced_through.next())..self.segments.len() {

@@ -540,3 +540,44 @@ fn later_entries_prove_what_was_synced_when_the_state_file_does_not() {
         }
     }
 }
+
+#[test]
+fn what_was_written_without_fsync_never_counts_as_synced() {
+    let disk = MemDisk::new();
+    let lax = Arc::new(LogConfig { segment_bytes: 1 << 10, fsync: false, ..LogConfig::default() });
+    let open_lax = || PartitionLog::open(Arc::new(disk.clone()), DIR, Arc::clone(&lax)).unwrap();
+    let mut log = open_lax();
+    let mut sizes = vec![0];
+    for index in 1..=30 {
+        log.append(&entries(index..=index, 1)).unwrap();
+        sizes.push(log.segments().last().unwrap().size_bytes);
+    }
+    let mut log = open_lax();
+    log.set_hard_state(HardState { term: Term(2), vote: 2, commit: Index(30) }, true).unwrap();
+
+    // The page cache lost the last two entries, and the state file it did not lose claims nothing about them.
+    let names = crate::Disk::list(&disk, DIR).unwrap();
+    let last = names.iter().rfind(|name| name.ends_with(".log")).unwrap();
+    assert!(sizes[28] < sizes[30], "the last entries must share a segment");
+    crate::Disk::open(&disk, DIR, last).unwrap().truncate(sizes[28]).unwrap();
+    assert_eq!(open_lax().last_index(), Index(28));
+
+    // Opened with fsync, everything there becomes a promise.
+    assert_eq!(open(&disk).unwrap().last_index(), Index(28));
+    disk.crash(UnsyncedPolicy::Drop);
+    assert_eq!(open(&disk).unwrap().last_index(), Index(28));
+}
+
+#[test]
+fn a_log_whose_first_snapshot_is_gone_is_refused() {
+    let disk = MemDisk::new();
+    let mut log = filled(&disk, 40);
+    let boundary = log.segments()[1].last_index;
+    log.save_snapshot(&state_at(&log, boundary.0)).unwrap();
+    log.set_log_start(log.segments()[2].end_offset).unwrap();
+    assert_eq!(log.drop_segments_below_log_start().unwrap(), 2);
+    let names = crate::Disk::list(&disk, DIR).unwrap();
+    let snapshot = names.iter().find(|name| name.starts_with("snapshot")).unwrap();
+    crate::Disk::remove(&disk, DIR, snapshot).unwrap();
+    assert!(matches!(open(&disk), Err(LogError::Corrupt { .. })));
+}
