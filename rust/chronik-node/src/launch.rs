@@ -44,6 +44,22 @@ pub(crate) struct NodeSetup {
 }
 
 impl NodeSetup {
+    /// Lets configuration keys that concern the edge win over the options. The catalogue has checked their values.
+    pub(crate) fn with_config(mut self, config: BTreeMap<String, String>) -> NodeSetup {
+        let value = |name: &str| config.get(name).map(String::as_str);
+        if let Some(allowed) = value("chronik.fetch.from.followers").and_then(|text| text.parse().ok()) {
+            self.fetch_from_followers = allowed;
+        }
+        if let Some(cap_ms) = value("chronik.fetch.follower.max.wait.ms").and_then(|text| text.parse().ok()) {
+            self.gate_cap_ms = cap_ms;
+        }
+        if let Some(gate) = value("chronik.test.gate") {
+            self.gate = if gate == "off" { GateMode::Off } else { GateMode::On };
+        }
+        self.config = config;
+        self
+    }
+
     /// A plan for one start of the node.
     pub(crate) fn plan(&self, shards: &Arc<[Arc<ShardPort>]>) -> SeatPlan {
         let incarnation = os_random_u64();
@@ -171,6 +187,36 @@ fn new_cluster_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chronik_log::MemDisk;
+
+    #[test]
+    fn configuration_wins_over_options() {
+        let setup = NodeSetup {
+            node: NodeId(1),
+            voters: vec![NodeId(1)],
+            advertised: Endpoint { host: "h".to_owned(), port: 1 },
+            pinned: None,
+            rack: None,
+            config: BTreeMap::new(),
+            fetch_from_followers: true,
+            gate_cap_ms: 5_000,
+            gate: GateMode::On,
+            profile: Profile::TEST,
+            sync: SyncMode::Inline,
+            seed: 1,
+            disk: Arc::new(MemDisk::new()),
+            counters: NodeCounters::default(),
+            log: NodeLog::new("c", None),
+        };
+        let keys = [
+            ("chronik.fetch.from.followers", "false"),
+            ("chronik.fetch.follower.max.wait.ms", "700"),
+            ("chronik.test.gate", "off"),
+        ];
+        let config = keys.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+        let setup = setup.with_config(config);
+        assert_eq!((setup.fetch_from_followers, setup.gate_cap_ms, setup.gate), (false, 700, GateMode::Off));
+    }
 
     #[test]
     fn cluster_ids_are_as_long_as_kafkas_and_differ() {

@@ -1,5 +1,7 @@
 //! Timers that belong together: ticks, elections, beats. Named sets, checked as a whole.
 
+use std::collections::BTreeMap;
+
 /// Timers of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile {
@@ -41,6 +43,14 @@ impl Profile {
         peer_timeout_ms: 600,
         retention_check_ms: 30_000,
     };
+
+    /// Lets configuration keys that are timers win. The catalogue has checked their values.
+    pub(crate) fn with_config(mut self, config: &BTreeMap<String, String>) -> Profile {
+        if let Some(interval_ms) = config.get("log.retention.check.interval.ms").and_then(|text| text.parse().ok()) {
+            self.retention_check_ms = interval_ms;
+        }
+        self
+    }
 
     /// Checks the products, in milliseconds: timeouts given in ticks have become elections after 50 ms before.
     pub fn check(&self) -> Result<(), ProfileError> {

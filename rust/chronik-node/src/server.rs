@@ -175,7 +175,7 @@ impl NodeServer {
             advertised: advertised.clone(),
             pinned: pinned_endpoint.clone(),
             rack: options.rack.clone(),
-            config,
+            config: BTreeMap::new(),
             fetch_from_followers: options.fetch_from_followers,
             gate_cap_ms: options.gate_cap_ms,
             gate: GateMode::On,
@@ -189,7 +189,8 @@ impl NodeServer {
             disk,
             counters: NodeCounters::default(),
             log: NodeLog::new(&options.cluster_name, Some(options.node)),
-        };
+        }
+        .with_config(config);
         let raft = bound.raft.as_ref().map(|port| HostPort {
             host: options.raft.as_ref().map_or_else(String::new, |raft| raft.host.clone()),
             port: port.address().port(),
@@ -211,7 +212,7 @@ impl NodeServer {
         };
         let shard_config = ShardConfig {
             clock: Clock::new(),
-            profile: options.profile,
+            profile: options.profile.with_config(&setup.config),
             carrier: Carrier::Tcp,
             seed: setup.seed,
             ports,

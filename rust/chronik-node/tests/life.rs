@@ -2,15 +2,38 @@
 
 mod support;
 
-use std::time::Instant;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
-use support::{Client, assert_quiet, start};
+use chronik_node::{Cluster, ClusterError, ClusterOptions, NodeId, Transport};
+use support::{Client, assert_quiet, produce_acked, start, with_topic};
 
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Everything about a process as a whole is one test: another one running beside it would be counted too.
 #[test]
-fn a_started_cluster_is_known_at_every_node() {
-    let begun = Instant::now();
-    let cluster = start(|_| {});
-    println!("started in {:?}", begun.elapsed());
+fn clusters_come_and_go_without_a_trace() {
+    a_started_cluster_is_known_at_every_node(Transport::InProcess);
+    a_started_cluster_is_known_at_every_node(Transport::Tcp);
+    a_dropped_cluster_stops();
+    two_clusters_share_nothing();
+    loops_leave_nothing_behind();
+}
+
+fn a_started_cluster_is_known_at_every_node(transport: Transport) {
+    let cluster = start(|options| options.transport = transport);
     for node in cluster.node_ids() {
         let metadata = Client::to(&cluster, node).metadata(&[]).unwrap();
         assert_eq!(metadata.brokers.len(), 3, "at node {node}");
@@ -19,4 +42,69 @@ fn a_started_cluster_is_known_at_every_node() {
     assert_quiet(&cluster);
     cluster.stop().unwrap();
     cluster.stop().unwrap();
+    assert!(matches!(cluster.leader("t", 0), Err(ClusterError::NobodyToAsk | ClusterError::Stopped)));
+}
+
+fn a_dropped_cluster_stops() {
+    let before = (threads(), descriptors());
+    let cluster = with_topic(|_| {});
+    let port = cluster.node(NodeId(1)).unwrap().port;
+    produce_acked(&cluster, "t", b"x");
+    let begun = Instant::now();
+    drop(cluster);
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the port is closed");
+    assert_eq!((threads(), descriptors()), before);
+}
+
+fn two_clusters_share_nothing() {
+    let (one, two) = (with_topic(|_| {}), start(|_| {}));
+    produce_acked(&one, "t", b"x");
+    assert_eq!(two.topics(), Vec::<String>::new());
+    assert_eq!(one.topics(), ["t"]);
+    assert_eq!(two.stats()["batches_appended"], 0);
+}
+
+fn loops_leave_nothing_behind() {
+    let mut starts = Vec::new();
+    let mut round = || {
+        let begun = Instant::now();
+        let cluster = start(|_| {});
+        starts.push(begun.elapsed());
+        cluster.stop().unwrap();
+    };
+    // The first ones warm up allocator and lazily made tables.
+    (0..20).for_each(|_| round());
+    let before = (threads(), descriptors(), resident_kib());
+    (0..200).for_each(|_| round());
+    assert_eq!((threads(), descriptors()), (before.0, before.1));
+    let grown = resident_kib().saturating_sub(before.2);
+    assert!(grown < 4 << 10, "{grown} KiB more after 200 clusters");
+    starts.sort();
+    println!("start p50 {:?}, p99 {:?}", starts[starts.len() / 2], starts[starts.len() * 99 / 100]);
+}
+
+#[test]
+fn bad_options_are_refused_before_anything_is_bound() {
+    let refused = |change: fn(&mut ClusterOptions)| {
+        let mut options = ClusterOptions::default();
+        change(&mut options);
+        Cluster::start(options).unwrap_err().to_string()
+    };
+    assert!(refused(|options| options.nodes = 0).contains("nodes is 0"));
+    assert!(refused(|options| options.shards = 0).contains("shards is 0"));
+    assert!(refused(|options| options.racks = Some(vec![])).contains("racks has 0 entries"));
+    assert!(refused(|options| options.first_node_id = -1).contains("first_node_id is -1"));
+    assert!(refused(|options| options.profile.tick_ms = 1).contains("election timeout"));
+    let unknown = refused(|options| {
+        options.config.insert("no.such.key".to_owned(), "1".to_owned());
+    });
+    assert!(unknown.contains("no.such.key"), "{unknown}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = ClusterOptions {
+        nodes: 1,
+        ports: Some(vec![taken.local_addr().unwrap().port()]),
+        ..ClusterOptions::default()
+    };
+    assert!(matches!(Cluster::start(options), Err(ClusterError::PortInUse { .. })));
 }

@@ -78,12 +78,12 @@ impl Cluster {
         let log = NodeLog::new(&name, None);
         let _scope = LogScope::enter(&log);
         let seed = options.seed.unwrap_or_else(os_random_u64);
-        let (nodes, bound) = record::prepare(&options, &name, seed, config)?;
+        let (nodes, bound) = record::prepare(&options, &name, seed, &config)?;
         let clock = Clock::new();
         let ports: Arc<[Arc<ShardPort>]> = (0..options.shards).map(|_| ShardPort::new()).collect();
         let shard_config = ShardConfig {
             clock: clock.clone(),
-            profile: options.profile,
+            profile: options.profile.with_config(&config),
             carrier: match options.transport {
                 Transport::InProcess => Carrier::InProcess,
                 Transport::Tcp => Carrier::Tcp,

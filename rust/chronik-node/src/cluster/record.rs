@@ -97,7 +97,7 @@ pub(crate) fn prepare(
     options: &ClusterOptions,
     cluster: &str,
     seed: u64,
-    config: BTreeMap<String, String>,
+    config: &BTreeMap<String, String>,
 ) -> Result<(Vec<NodeRecord>, Vec<HeldPorts>), ClusterError> {
     let ids: Vec<NodeId> =
         (0..options.nodes as i32).map(|number| NodeId(options.first_node_id + number)).collect();
@@ -134,7 +134,7 @@ pub(crate) fn prepare(
             advertised: endpoint(addresses.ordinary),
             pinned: Some(endpoint(addresses.pinned)),
             rack: Some(rack.clone()),
-            config: config.clone(),
+            config: BTreeMap::new(),
             fetch_from_followers: options.fetch_from_followers,
             gate_cap_ms: options.gate_cap_ms,
             gate: options.gate_mode(),
@@ -144,7 +144,8 @@ pub(crate) fn prepare(
             disk: disk.handle(),
             counters: NodeCounters::default(),
             log: NodeLog::new(cluster, Some(*node)),
-        };
+        }
+        .with_config(config.clone());
         let presence = Mutex::new(Presence::Down(None));
         records.push(NodeRecord { setup, rack, host: options.host.clone(), addresses, disk, presence });
         bound.push(held);
