@@ -1,2 +1,161 @@
-//! Placeholder.
-fn main() {}
+//! The `chronik-bench` program: chooses measurements, prints their report.
+
+use std::process::{Command, ExitCode};
+
+use chronik_bench::drive::{self, ProduceArgs};
+use chronik_bench::error::BenchError;
+use chronik_bench::machine;
+use chronik_bench::report::{Report, Row};
+use chronik_bench::scenarios::{Settings, fsync, gate, idle, latency, limits, peers, startup, throughput};
+use chronik_bench::serve::{self, ServeArgs};
+use clap::{Parser, Subcommand};
+
+/// Raw-protocol measurements of chronik, beside the limits of the machine in the same run.
+#[derive(Debug, Parser)]
+#[command(name = "chronik-bench", version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Choice,
+    #[command(flatten)]
+    settings: Settings,
+    /// Print JSON instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+    /// Exit with 1 if a target was missed in a run without marks
+    #[arg(long, global = true)]
+    strict: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Choice {
+    /// Everything with a target; what `make bench` runs
+    All,
+    /// What the machine gives: loopback, memory, disk, system call
+    Limits,
+    /// Small produces beside the loopback round trip, in process and over TCP
+    Latency,
+    /// Produce to long-polling consumer
+    E2e,
+    /// What the read gate adds at a follower's tail
+    Gate,
+    /// Cluster start, topic creation, and the mock's start beside it
+    Startup,
+    /// Large batches: RF 3, RF 1, null broker, TCP
+    Throughput,
+    /// 64 connections on files with fsync
+    Fsync,
+    /// 1,000 partitions that nobody uses
+    Idle,
+    /// Load on a running broker, whoever's it is
+    Produce(ProduceArgs),
+    /// The null broker on a port of its own, until standard input ends
+    Null,
+    /// A server under test, until standard input ends
+    Serve(ServeArgs),
+}
+
+type Measurement = (&'static str, fn(&Settings) -> Result<Vec<Row>, BenchError>);
+
+const LIMITS: Measurement = ("limits", limits::run);
+const STARTUP: Measurement = ("startup", startup::run);
+const MOCK: Measurement = ("startup beside the mock", peers::startup);
+const LATENCY: Measurement = ("latency", |settings| latency::produce_rows(settings, "inproc"));
+const LATENCY_TCP: Measurement = ("latency over TCP", |settings| latency::produce_rows(settings, "tcp"));
+const END_TO_END: Measurement = ("end to end", latency::end_to_end_rows);
+const GATE: Measurement = ("gate", |settings| gate::run(settings, "inproc"));
+const GATE_TCP: Measurement = ("gate over TCP", |settings| gate::run(settings, "tcp"));
+const THROUGHPUT: Measurement = ("throughput", throughput::run);
+const FSYNC: Measurement = ("fsync", fsync::run);
+const IDLE: Measurement = ("idle", idle::run);
+const WHEEL: Measurement = ("wheel", |_| Ok(vec![peers::wheel()]));
+
+fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    match run(line) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("chronik-bench: {}", with_causes(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(line: CommandLine) -> Result<ExitCode, BenchError> {
+    let measurements: &[Measurement] = match line.command {
+        Choice::Serve(args) => return serve::run(args).map(|()| ExitCode::SUCCESS),
+        Choice::Null => {
+            let args = ServeArgs { kind: serve::Kind::Null, core: None };
+            return serve::run(args).map(|()| ExitCode::SUCCESS);
+        }
+        Choice::Produce(args) => {
+            line.settings.pin_generator()?;
+            println!("{}", drive::produce(&args)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Choice::All => &[
+            LIMITS,
+            STARTUP,
+            MOCK,
+            LATENCY,
+            LATENCY_TCP,
+            END_TO_END,
+            GATE,
+            GATE_TCP,
+            THROUGHPUT,
+            FSYNC,
+            IDLE,
+            WHEEL,
+        ],
+        Choice::Limits => &[LIMITS],
+        Choice::Latency => &[LATENCY, LATENCY_TCP],
+        Choice::E2e => &[END_TO_END],
+        Choice::Gate => &[GATE, GATE_TCP],
+        Choice::Startup => &[STARTUP, MOCK],
+        Choice::Throughput => &[THROUGHPUT],
+        Choice::Fsync => &[FSYNC],
+        Choice::Idle => &[IDLE],
+    };
+    line.settings.pin_generator()?;
+    let mut report = Report { circumstances: circumstances(&line.settings), rows: Vec::new() };
+    for (name, measure) in measurements {
+        eprintln!("measuring {name} ...");
+        match measure(&line.settings) {
+            Ok(rows) => report.rows.extend(rows),
+            // One failed measurement must not hide the others, and must not look like a success either.
+            Err(error) => {
+                let mut row = Row::skipped(name, "", &format!("FAILED: {}", with_causes(&error)));
+                row.verdict = chronik_bench::report::Verdict::Missed;
+                report.rows.push(row);
+            }
+        }
+    }
+    print!("{}", if line.json { report.json() } else { report.table() });
+    Ok(if line.strict && report.missed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What a reader needs to judge the numbers.
+fn circumstances(settings: &Settings) -> Vec<(String, String)> {
+    let commit = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    let commit = commit
+        .map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let build = if cfg!(debug_assertions) { "debug build: numbers mean nothing" } else { "release" };
+    let pinned = if settings.pin { "generator and server on cores of their own" } else { "not pinned" };
+    let line: Vec<String> = std::env::args().collect();
+    [
+        ("machine", format!("{} cores, {}", machine::thread_count(), machine::cpu_model())),
+        ("build", format!("{build}, version {}, commit {commit}", env!("CARGO_PKG_VERSION"))),
+        ("run", format!("{} ({pinned}, {} rounds)", line.join(" "), settings.rounds)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+fn with_causes(error: &BenchError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text.push_str(&format!(": {inner}"));
+        cause = inner.source();
+    }
+    text
+}

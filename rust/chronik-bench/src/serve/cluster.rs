@@ -1,0 +1,21 @@
+//! A chronik cluster in the child process, and what its parent may ask: `stats`, and `rss`.
+
+use super::{answer_lines, ready};
+use crate::cluster::{ClusterArgs, failed};
+use crate::error::BenchError;
+
+/// Serves until standard input ends.
+pub(super) fn run(args: &ClusterArgs) -> Result<(), BenchError> {
+    let cluster = args.start()?;
+    let bootstrap = cluster.bootstrap_servers();
+    let first = bootstrap.split(',').next().unwrap_or_default().to_owned();
+    ready(&format!("address={first} bootstrap={bootstrap}"));
+    answer_lines(|line| match line {
+        "stats" => {
+            let pairs = cluster.stats().into_iter().map(|(name, value)| format!("{name}={value}"));
+            pairs.collect::<Vec<_>>().join(" ")
+        }
+        _ => String::new(),
+    });
+    cluster.stop().map_err(failed("stopping the cluster"))
+}
