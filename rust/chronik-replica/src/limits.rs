@@ -7,10 +7,10 @@ pub const APPEND_MESSAGES_IN_FLIGHT_MAX: usize = 256;
 /// Bytes of committed entries handed out by one `ready()`, so that catching up does not hold a whole log in memory.
 pub const COMMITTED_BYTES_PER_READY_MAX: u64 = 8 * 1024 * 1024;
 
-/// Batches proposed in one turn of one partition; the rest waits for the next turn.
-pub const PROPOSALS_PER_TURN_MAX: usize = 1024;
-/// Bytes proposed in one turn of one partition (at least one batch always passes).
-pub const PROPOSAL_BYTES_PER_TURN_MAX: usize = 8 * 1024 * 1024;
+/// Batches proposed for one ready of one partition; the rest waits for the next ready.
+pub const PROPOSALS_PER_READY_MAX: usize = 1024;
+/// Bytes proposed for one ready of one partition (at least one batch always passes).
+pub const PROPOSAL_BYTES_PER_READY_MAX: usize = 8 * 1024 * 1024;
 /// Batches of one partition that are proposed and not yet applied.
 pub const PROPOSALS_IN_FLIGHT_MAX: usize = 16 * 1024;
 /// Bytes of one partition that are proposed and not yet applied (at least one batch always passes).

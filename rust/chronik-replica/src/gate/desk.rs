@@ -26,15 +26,22 @@ pub(crate) struct BarrierRequest {
     pub(crate) origin: BarrierOrigin,
     /// The asker's round id.
     pub(crate) request_id: u64,
-    /// When the asker has no use for the answer any more.
-    pub(crate) expires_ms: u64,
+    /// How long the asker has use for the answer, in milliseconds.
+    pub(crate) wait_ms: u64,
+}
+
+/// A request on the desk; its time runs from the first turn after it came.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    request: BarrierRequest,
+    expires_ms: Option<u64>,
 }
 
 /// Barrier requests held by one partition's leader.
 #[derive(Debug, Default)]
 pub(crate) struct BarrierDesk {
-    waiting: VecDeque<BarrierRequest>,
-    contexts: BTreeMap<u64, Vec<BarrierRequest>>,
+    waiting: VecDeque<Held>,
+    contexts: BTreeMap<u64, Vec<Held>>,
     held: usize,
 }
 
@@ -48,8 +55,16 @@ impl BarrierDesk {
             return Err(request);
         }
         self.held += 1;
-        self.waiting.push_back(request);
+        self.waiting.push_back(Held { request, expires_ms: None });
         Ok(())
+    }
+
+    /// Starts the clock of requests that came since the last turn. A host that slept learns the time only by the
+    /// turn, so a request cannot be dated when it comes.
+    pub(crate) fn date(&mut self, now_ms: u64) {
+        for held in &mut self.waiting {
+            held.expires_ms.get_or_insert(now_ms.saturating_add(held.request.wait_ms));
+        }
     }
 
     /// Whether nothing is held.
@@ -73,23 +88,24 @@ impl BarrierDesk {
     pub(crate) fn on_read_state(&mut self, number: u64) -> Option<Vec<BarrierRequest>> {
         let requests = self.contexts.remove(&number)?;
         self.held -= requests.len();
-        Some(requests)
+        Some(requests.into_iter().map(|held| held.request).collect())
     }
 
     /// Role or term changed, or the replica stops: every request leaves and must be refused.
     pub(crate) fn drop_all(&mut self) -> Vec<BarrierRequest> {
         self.held = 0;
         let in_contexts = std::mem::take(&mut self.contexts).into_values().flatten();
-        std::mem::take(&mut self.waiting).into_iter().chain(in_contexts).collect()
+        let all = std::mem::take(&mut self.waiting).into_iter().chain(in_contexts);
+        all.map(|held| held.request).collect()
     }
 
     /// Requests past their time leave, to be refused; contexts nobody waits for are forgotten.
     pub(crate) fn on_tick(&mut self, now_ms: u64) -> Vec<BarrierRequest> {
         let mut expired = Vec::new();
-        let mut keep = |request: &BarrierRequest| {
-            let alive = request.expires_ms > now_ms;
+        let mut keep = |held: &Held| {
+            let alive = held.expires_ms.is_none_or(|expires_ms| expires_ms > now_ms);
             if !alive {
-                expired.push(*request);
+                expired.push(held.request);
             }
             alive
         };
@@ -107,8 +123,8 @@ impl BarrierDesk {
 mod tests {
     use super::*;
 
-    fn request(node: i32, request_id: u64, expires_ms: u64) -> BarrierRequest {
-        BarrierRequest { origin: BarrierOrigin::Remote(NodeId(node)), request_id, expires_ms }
+    fn request(node: i32, request_id: u64, wait_ms: u64) -> BarrierRequest {
+        BarrierRequest { origin: BarrierOrigin::Remote(NodeId(node)), request_id, wait_ms }
     }
 
     #[test]
@@ -128,9 +144,12 @@ mod tests {
     fn nothing_is_dropped_in_silence() {
         let mut desk = BarrierDesk::default();
         desk.submit(request(1, 1, 50)).unwrap();
+        assert!(desk.on_tick(1_000).is_empty(), "time runs from the first turn on");
+        desk.date(0);
         desk.open_context(1);
         desk.submit(request(1, 2, 60)).unwrap();
         desk.submit(request(2, 3, 90)).unwrap();
+        desk.date(0);
         assert_eq!(desk.on_tick(60), vec![request(1, 2, 60), request(1, 1, 50)]);
         assert_eq!(desk.drop_all(), vec![request(2, 3, 90)]);
         assert!(desk.is_idle());

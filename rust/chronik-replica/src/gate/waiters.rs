@@ -83,6 +83,17 @@ impl<W> ReadGate<W> {
         Ok(())
     }
 
+    /// Nobody who still waits for a round stays beyond `latest_ms`. Asked in every turn: only then the time is
+    /// known to be fresh, since a sleeping host is not told the time.
+    pub(crate) fn clamp_deadlines(&mut self, latest_ms: u64) {
+        for waiting in &mut self.next {
+            waiting.deadline_ms = waiting.deadline_ms.min(latest_ms);
+        }
+        if !self.next.is_empty() {
+            self.earliest_deadline_ms = self.earliest_deadline_ms.min(latest_ms);
+        }
+    }
+
     /// Requests in the gate.
     pub(crate) fn waiting(&self) -> usize {
         let in_round = self.round.as_ref().map_or(0, |round| round.waiters.len());

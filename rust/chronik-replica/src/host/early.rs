@@ -17,7 +17,8 @@ struct Early {
     from: NodeId,
     message: ReplicaMessage,
     bytes: usize,
-    arrived_ms: u64,
+    /// Time of the first tick after it came: a host that slept learns the time only then.
+    kept_since_ms: Option<u64>,
 }
 
 /// Messages in order of arrival.
@@ -34,7 +35,6 @@ impl EarlyMessages {
         key: PartitionKey,
         from: NodeId,
         message: ReplicaMessage,
-        now_ms: u64,
         counters: &ReplicaCounters,
     ) {
         let bytes = message.size_bytes();
@@ -43,7 +43,7 @@ impl EarlyMessages {
         }
         counters.early_messages_kept.increment();
         self.bytes += bytes;
-        self.kept.push_back(Early { key, from, message, bytes, arrived_ms: now_ms });
+        self.kept.push_back(Early { key, from, message, bytes, kept_since_ms: None });
     }
 
     /// Takes the messages of a group that exists now.
@@ -57,7 +57,16 @@ impl EarlyMessages {
 
     /// Drops what is too old.
     pub(super) fn on_tick(&mut self, now_ms: u64, counters: &ReplicaCounters) {
-        let too_old = |early: &Early| now_ms.saturating_sub(early.arrived_ms) >= limits::EARLY_AGE_MS_MAX;
+        for early in self.kept.iter_mut().rev() {
+            if early.kept_since_ms.is_some() {
+                break;
+            }
+            early.kept_since_ms = Some(now_ms);
+        }
+        let too_old = |early: &Early| {
+            let since_ms = early.kept_since_ms.unwrap_or(now_ms);
+            now_ms.saturating_sub(since_ms) >= limits::EARLY_AGE_MS_MAX
+        };
         while self.kept.front().is_some_and(too_old) {
             let Some(early) = self.kept.pop_front() else { break };
             self.bytes -= early.bytes;
@@ -87,10 +96,11 @@ mod tests {
     fn messages_wait_for_their_group_in_order_and_for_a_second() {
         let counters = ReplicaCounters::default();
         let mut early = EarlyMessages::default();
-        early.keep(key(1), NodeId(1), barrier(1), 0, &counters);
-        early.keep(key(2), NodeId(1), barrier(2), 500, &counters);
-        early.keep(key(1), NodeId(2), barrier(3), 500, &counters);
+        early.keep(key(1), NodeId(1), barrier(1), &counters);
+        early.keep(key(2), NodeId(1), barrier(2), &counters);
+        early.keep(key(1), NodeId(2), barrier(3), &counters);
         assert_eq!(early.take(key(1)), vec![(NodeId(1), barrier(1)), (NodeId(2), barrier(3))]);
+        early.on_tick(500, &counters);
         early.on_tick(1_499, &counters);
         assert!(!early.is_empty());
         early.on_tick(1_500, &counters);
@@ -103,7 +113,7 @@ mod tests {
         let counters = ReplicaCounters::default();
         let mut early = EarlyMessages::default();
         for id in 0..=limits::EARLY_MESSAGES_MAX as u64 {
-            early.keep(key(1), NodeId(1), barrier(id), 0, &counters);
+            early.keep(key(1), NodeId(1), barrier(id), &counters);
         }
         assert_eq!(early.take(key(1)).len(), limits::EARLY_MESSAGES_MAX);
         assert_eq!(counters.early_messages_dropped.get(), 1);

@@ -20,8 +20,7 @@ impl Host {
     /// moment.
     pub fn on_message(&mut self, from: NodeId, key: PartitionKey, message: ReplicaMessage) {
         if !self.replicas.contains_key(&key) {
-            let now_ms = self.shared.now_ms;
-            return self.early.keep(key, from, message, now_ms, &self.shared.counters);
+            return self.early.keep(key, from, message, &self.shared.counters);
         }
         self.with_replica(key, |replica, shared| replica.on_message(from, message, shared));
     }

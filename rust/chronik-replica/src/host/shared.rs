@@ -8,11 +8,11 @@ use std::sync::Arc;
 use chronik_log::Disk;
 use chronik_wire::types::{NodeId, PartitionKey};
 
+use crate::LeaderChange;
 use crate::config::HostConfig;
 use crate::counters::ReplicaCounters;
 use crate::ids::RoundIds;
 use crate::message::ReplicaMessage;
-use crate::{LeaderChange, limits};
 
 /// State of a host that is not a replica.
 pub(crate) struct Shared {
@@ -129,10 +129,5 @@ impl Shared {
             self.woken = true;
             (self.wake)();
         }
-    }
-
-    /// The time a request may wait in the gate at most.
-    pub(crate) fn clamp_gate_deadline(&self, deadline_ms: u64) -> u64 {
-        deadline_ms.min(self.now_ms + self.config.gate_cap_ms.min(limits::BARRIER_WAIT_MS_MAX))
     }
 }

@@ -25,14 +25,18 @@ impl Replica {
         let visible_before = (self.high_watermark, self.log().log_start());
         for entry in entries {
             assert_eq!(entry.index, self.applied.0 + 1, "entries are applied in order, each exactly once");
+            // A segment is closed by the entry that does not fit any more, after its last entry was applied: so
+            // the state at its end is taken here, before the next entry changes it.
+            if let Err(error) = self.save_boundary() {
+                return self.stop(format!("snapshot cannot be saved: {error}"), shared);
+            }
             if let Err(reason) = self.apply(&entry, shared) {
                 return self.stop(format!("entry {} cannot be applied: {reason}", entry.index), shared);
             }
-            if self.log().wants_boundary_snapshot(self.applied) == Some(self.applied)
-                && let Err(error) = self.save_boundary()
-            {
-                return self.stop(format!("snapshot cannot be saved: {error}"), shared);
-            }
+        }
+        // The last move of the log start may have closed the active segment.
+        if let Err(error) = self.save_boundary() {
+            return self.stop(format!("snapshot cannot be saved: {error}"), shared);
         }
         self.raw.advance_apply_to(last);
         self.after_apply(visible_before, shared);
@@ -88,8 +92,12 @@ impl Replica {
         Ok(())
     }
 
-    /// Saves the state as of the applied index. A full disk costs the chance to drop segments, nothing else.
+    /// Saves the state as of the applied index, if a segment ends there. A full disk costs the chance to drop
+    /// segments, nothing else.
     fn save_boundary(&mut self) -> Result<(), LogError> {
+        if self.log().wants_boundary_snapshot(self.applied) != Some(self.applied) {
+            return Ok(());
+        }
         let snapshot = Snapshot {
             index: self.applied,
             term: self.applied_term,

@@ -32,7 +32,6 @@ impl Replica {
             self.answer_gate(sender, Ok(GatePass { waited: false, index }), shared);
         } else {
             self.wake_up(shared);
-            let deadline_ms = shared.clamp_gate_deadline(deadline_ms);
             shared.counters.read_gate_waits.increment();
             match self.gate.enter(sender, deadline_ms) {
                 Ok(()) => self.mark_dirty(shared),
@@ -53,6 +52,9 @@ impl Replica {
 
     /// Starts a round if somebody waits for one, and opens a read context if the desk has requests.
     pub(super) fn start_barriers(&mut self, shared: &mut Shared) {
+        let cap_ms = shared.config.gate_cap_ms.min(limits::BARRIER_WAIT_MS_MAX);
+        self.gate.clamp_deadlines(shared.now_ms + cap_ms);
+        self.desk.date(shared.now_ms);
         if self.gate.wants_round(shared.now_ms) {
             self.start_round(shared);
         }
@@ -85,7 +87,8 @@ impl Replica {
                 shared.send(leader, self.key, request);
             }
             RoundTarget::Local => {
-                let request = BarrierRequest { origin: BarrierOrigin::Local, request_id: id, expires_ms };
+                let wait_ms = expires_ms.saturating_sub(shared.now_ms);
+                let request = BarrierRequest { origin: BarrierOrigin::Local, request_id: id, wait_ms };
                 if self.desk.submit(request).is_err() {
                     self.gate.on_refusal(id, shared.now_ms);
                 }
@@ -104,7 +107,7 @@ impl Replica {
         let request = BarrierRequest {
             origin: BarrierOrigin::Remote(from),
             request_id,
-            expires_ms: shared.now_ms + u64::from(wait_ms).min(limits::BARRIER_WAIT_MS_MAX),
+            wait_ms: u64::from(wait_ms).min(limits::BARRIER_WAIT_MS_MAX),
         };
         if !self.leads() {
             let outcome = BarrierOutcome::NotLeader { hint: self.leader() };
@@ -178,11 +181,8 @@ impl Replica {
     /// A stopped replica answers barriers with a refusal and nothing else.
     pub(crate) fn refuse_while_stopped(&self, from: NodeId, message: &ReplicaMessage, shared: &mut Shared) {
         if let ReplicaMessage::ReadBarrier { request_id, .. } = message {
-            let request = BarrierRequest {
-                origin: BarrierOrigin::Remote(from),
-                request_id: *request_id,
-                expires_ms: 0,
-            };
+            let request =
+                BarrierRequest { origin: BarrierOrigin::Remote(from), request_id: *request_id, wait_ms: 0 };
             self.refuse_barrier(request, BarrierOutcome::NotLeader { hint: None }, shared);
         }
     }

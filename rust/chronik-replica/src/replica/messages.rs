@@ -22,7 +22,10 @@ impl Replica {
         match message {
             ReplicaMessage::Sleep { term, index } => self.on_sleep(from, term, index, shared),
             ReplicaMessage::Raft(message) => {
-                self.wake_up(shared);
+                // The answer to the last heartbeat before sleep says nothing new.
+                if message.get_msg_type() != MessageType::MsgHeartbeatResponse {
+                    self.stir(shared);
+                }
                 self.on_raft_message(from, message, shared);
             }
             ReplicaMessage::ReadBarrier { request_id, wait_ms } => {

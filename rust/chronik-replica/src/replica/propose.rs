@@ -69,7 +69,7 @@ impl Replica {
         if full { Err(AppendError::Overloaded(self.key)) } else { Ok(()) }
     }
 
-    /// Proposes what waits, within the bounds of a turn.
+    /// Proposes what waits, within the bounds of a ready.
     pub(super) fn propose_queued(&mut self, shared: &mut Shared) {
         let control = self.lead.take_control();
         if (self.appends.queued.is_empty() && control.is_none()) || !self.is_confirmed() {
@@ -107,9 +107,9 @@ impl Replica {
 
     fn next_within_bounds(&mut self, taken: usize, taken_bytes: usize) -> Option<QueuedAppend> {
         let len = self.appends.queued.front()?.batch.len();
-        let turn_full = taken >= limits::PROPOSALS_PER_TURN_MAX
-            || (taken > 0 && taken_bytes + len > limits::PROPOSAL_BYTES_PER_TURN_MAX);
-        if turn_full || !self.has_flight_room(taken_bytes + len) {
+        let ready_full = taken >= limits::PROPOSALS_PER_READY_MAX
+            || (taken > 0 && taken_bytes + len > limits::PROPOSAL_BYTES_PER_READY_MAX);
+        if ready_full || !self.has_flight_room(taken_bytes + len) {
             return None;
         }
         let queued = self.appends.queued.pop_front()?;

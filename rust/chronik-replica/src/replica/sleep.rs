@@ -17,6 +17,8 @@ use crate::message::ReplicaMessage;
 pub(super) struct SleepState {
     pub(super) asleep: bool,
     quiet_ticks: usize,
+    /// Quiet for long enough: sleeps at the end of the next turn.
+    due: bool,
 }
 
 /// An election ahead of its timeout: the leader is certainly gone, so waiting proves nothing.
@@ -33,6 +35,7 @@ impl Replica {
         if self.stopped.is_some() {
             return;
         }
+        self.thaw(shared);
         if self.stalled.is_some() {
             // Raft stands still until the disk takes the ready; only deadlines go on.
             self.mark_dirty(shared);
@@ -72,7 +75,15 @@ impl Replica {
             return;
         }
         self.sleep.quiet_ticks = if self.is_quiet(shared) { self.sleep.quiet_ticks + 1 } else { 0 };
-        if self.sleep.quiet_ticks < shared.config.hibernate_after_ticks {
+        if self.sleep.quiet_ticks >= shared.config.hibernate_after_ticks {
+            self.sleep.due = true;
+            self.mark_dirty(shared);
+        }
+    }
+
+    /// The end of a turn: the word to sleep follows the turn's own messages, else it would be taken back by them.
+    pub(super) fn sleep_if_due(&mut self, shared: &mut Shared) {
+        if !std::mem::take(&mut self.sleep.due) || !self.leads() || !self.is_quiet(shared) {
             return;
         }
         let message = ReplicaMessage::Sleep { term: self.term(), index: self.applied };
@@ -129,22 +140,43 @@ impl Replica {
 
     fn fall_asleep(&mut self, shared: &mut Shared) {
         if !self.sleep.asleep {
-            self.sleep = SleepState { asleep: true, quiet_ticks: 0 };
-            self.raw.raft.maybe_free_inflight_buffers();
+            self.sleep = SleepState { asleep: true, ..SleepState::default() };
+            self.free_buffers();
             shared.awake.remove(&self.key);
             shared.counters.group_sleeps.increment();
         }
     }
 
-    /// Something happened: ticks again.
+    /// Sleeping groups are many and each keeps nothing it does not need.
+    fn free_buffers(&mut self) {
+        self.raw.raft.maybe_free_inflight_buffers();
+        self.raw.raft.raft_log.unstable.entries.shrink_to_fit();
+        self.unsynced.shrink_to_fit();
+        self.appends.in_flight.shrink_to_fit();
+        self.appends.queued.shrink_to_fit();
+    }
+
+    /// Somebody wants something of the group: it stays awake for its full quiet time.
     pub(crate) fn wake_up(&mut self, shared: &mut Shared) {
         self.sleep.quiet_ticks = 0;
+        self.stir(shared);
+    }
+
+    /// A message came: ticks again. Heartbeats and their answers are messages too, so this does not count against
+    /// the quiet time of a group that is awake.
+    pub(crate) fn stir(&mut self, shared: &mut Shared) {
         if self.stopped.is_none() {
             shared.awake.insert(self.key);
         }
         if std::mem::take(&mut self.sleep.asleep) {
-            self.in_sync.thaw(shared.now_ms);
             shared.counters.group_wakes.increment();
+        }
+    }
+
+    /// The in-sync set learns the time again, once it is known to be fresh: a sleeping host is not told the time.
+    pub(super) fn thaw(&mut self, shared: &Shared) {
+        if !self.sleep.asleep {
+            self.in_sync.thaw(shared.now_ms);
         }
     }
 

@@ -4,7 +4,6 @@
 //! same ready is looked at; then new rounds, reads and proposals go into raft; then its readies: read states,
 //! the leader's messages (which may leave before the sync), persist, the promises after the sync, apply.
 
-use chronik_log::Index;
 use raft::Ready;
 use raft::eraftpb::{Message, MessageType};
 
@@ -18,9 +17,11 @@ use crate::message::{ReplicaMessage, is_sendable};
 impl Replica {
     /// Handles everything that came in since the last turn.
     pub(crate) fn turn(&mut self, shared: &mut Shared) {
+        self.thaw(shared);
         self.drain_readies(shared);
         if self.stopped.is_none() && self.stalled.is_none() {
             self.settle_appends(shared);
+            self.sleep_if_due(shared);
         }
     }
 
@@ -95,9 +96,13 @@ impl Replica {
         if message.get_msg_type() != MessageType::MsgAppend || message.index == before {
             return true;
         }
-        let Ok(term) = self.log().term(Index(before)) else { return false };
+        // Raft's own view: what this ready brings is not written yet. Raft answers 0 for what it does not know.
+        let term = self.raw.raft.raft_log.term(before).unwrap_or(0);
+        if term == 0 && before > 0 {
+            return false;
+        }
         message.index = before;
-        message.log_term = term.0;
+        message.log_term = term;
         true
     }
 }
