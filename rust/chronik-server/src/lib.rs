@@ -12,6 +12,7 @@ pub mod findings;
 mod layers;
 mod logging;
 mod nearest;
+mod serve;
 pub mod settings;
 pub mod size;
 pub mod table;
@@ -19,17 +20,20 @@ pub mod table;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use chronik_node::config_catalogue;
 use findings::Findings;
 pub use layers::{Source, Sourced};
 use settings::{Inputs, Settings};
 
 /// The process ended in order.
 const EXIT_OK: i32 = 0;
+/// The node could not start, or not stop in order.
+const EXIT_FAILED: i32 = 1;
 /// The command line or the configuration is wrong; nothing was bound.
 const EXIT_USAGE: i32 = 2;
 
-/// Runs the program with these arguments, its name first, and returns its exit code: 0 after an orderly end, 2 if the
-/// command line or the configuration is wrong.
+/// Runs the program with these arguments, its name first, and returns its exit code: 0 after an orderly stop, 1 if the
+/// node failed, 2 if the command line or the configuration is wrong.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
     let invocation = match cli::parse(args) {
         Ok(invocation) => invocation,
@@ -64,7 +68,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
     for note in &findings.notes {
         tracing::info!("{note}");
     }
-    EXIT_OK
+    match serve::run(&settings) {
+        Ok(()) => EXIT_OK,
+        Err(error) => {
+            tracing::error!("{error}");
+            EXIT_FAILED
+        }
+    }
 }
 
 /// Reads what the process was given and resolves it. `Err` is a file that cannot be read.
@@ -88,7 +98,13 @@ fn resolve(flags: &BTreeMap<&'static str, String>) -> Result<(Option<Settings>, 
         environment: &environment,
         file: text.as_ref().map(|(name, text)| (name.as_str(), text.as_str())),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
-        check_kafka_key: &|_, _| Ok(Vec::new()),
+        check_kafka_key: &check_kafka_key,
     };
     Ok(Settings::resolve(&inputs))
+}
+
+/// Asks the catalogue about one key, so that its answer can be given the key's place.
+fn check_kafka_key(name: &str, value: &str) -> Result<Vec<String>, Vec<String>> {
+    let config = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+    config_catalogue::check_broker_config(&config).map(|(_, warnings)| warnings)
 }

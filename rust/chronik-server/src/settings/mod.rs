@@ -5,7 +5,7 @@
 
 mod listeners;
 mod membership;
-mod replication;
+pub(crate) mod replication;
 mod storage;
 
 use std::collections::BTreeMap;

@@ -1,16 +1,9 @@
 //! The program's answers to configurations, as a user sees them: output and exit code. Nothing is bound here.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
-fn chronik_server() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chronik-server"));
-    // What the person running the tests has set must not decide them.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHRONIK_") || name == "RUST_LOG") {
-        command.env_remove(name);
-    }
-    command
-}
+use crate::common::server;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -28,11 +21,8 @@ fn example(name: &str) -> PathBuf {
 fn the_example_files_are_valid_and_the_table_says_what_came_from_where() {
     for id in 1..=3 {
         let file = example(&format!("node{id}.toml"));
-        let output = chronik_server()
-            .args(["--check", "--config"])
-            .arg(&file)
-            .env("CHRONIK_DATA_DIR", "/nowhere")
-            .output();
+        let output =
+            server().args(["--check", "--config"]).arg(&file).env("CHRONIK_DATA_DIR", "/nowhere").output();
         let (code, table, errors) = outcome(&output.unwrap());
         assert_eq!((code, errors.as_str()), (Some(0), ""));
         let line = |name: &str| -> Vec<String> {
@@ -52,7 +42,7 @@ fn the_example_files_are_valid_and_the_table_says_what_came_from_where() {
 
 #[test]
 fn standalone_takes_its_file_from_the_environment_and_the_flag_wins_over_its_node_id() {
-    let output = chronik_server()
+    let output = server()
         .args(["standalone", "--check", "--node-id", "3"])
         .env("CHRONIK_CLUSTER_CONFIG", example("node1.toml"))
         .output();
@@ -66,7 +56,7 @@ fn every_mistake_is_one_line_and_the_exit_code_is_2() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("node.toml");
     std::fs::write(&file, "node_id = 9\nreplication_factor = \"many\"\ndurability = \"maybe\"\n").unwrap();
-    let output = chronik_server().arg("--config").arg(&file).args(["--kafka-port", "99999"]).output();
+    let output = server().arg("--config").arg(&file).args(["--kafka-port", "99999"]).output();
     let (code, table, errors) = outcome(&output.unwrap());
     let name = file.display();
     assert_eq!((code, table.as_str()), (Some(2), ""));
@@ -84,8 +74,7 @@ fn every_mistake_is_one_line_and_the_exit_code_is_2() {
 
 #[test]
 fn a_missing_file_names_who_asked_for_it() {
-    let output =
-        chronik_server().arg("standalone").env("CHRONIK_CLUSTER_CONFIG", "/nowhere/node.toml").output();
+    let output = server().arg("standalone").env("CHRONIK_CLUSTER_CONFIG", "/nowhere/node.toml").output();
     let (code, _, errors) = outcome(&output.unwrap());
     assert_eq!(code, Some(2));
     assert!(
@@ -95,10 +84,10 @@ fn a_missing_file_names_who_asked_for_it() {
 
 #[test]
 fn help_and_version_go_to_standard_output() {
-    let (code, help, _) = outcome(&chronik_server().arg("--help").output().unwrap());
+    let (code, help, _) = outcome(&server().arg("--help").output().unwrap());
     assert_eq!(code, Some(0));
     assert!(help.contains("CHRONIK_CLUSTER_CONFIG") && help.contains("--node-id"));
-    let (code, version, _) = outcome(&chronik_server().arg("--version").output().unwrap());
+    let (code, version, _) = outcome(&server().arg("--version").output().unwrap());
     assert_eq!((code, version.trim()), (Some(0), concat!("chronik-server ", env!("CARGO_PKG_VERSION"))));
-    assert_eq!(outcome(&chronik_server().arg("--nonsense").output().unwrap()).0, Some(2));
+    assert_eq!(outcome(&server().arg("--nonsense").output().unwrap()).0, Some(2));
 }
