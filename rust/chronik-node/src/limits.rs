@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Client connections of one process, over all of its nodes.
 pub const CONNECTIONS_MAX: usize = 10_000;
-/// Client connections of one node from one address.
+/// Client connections of one node from one address; the machine's own addresses are free of it.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 1_000;
 /// Descriptors that client connections may never take: peers, files and listeners live on them.
 pub const DESCRIPTORS_RESERVED: usize = 64;

@@ -46,7 +46,9 @@ impl Profile {
 
     /// Lets configuration keys that are timers win. The catalogue has checked their values.
     pub(crate) fn with_config(mut self, config: &BTreeMap<String, String>) -> Profile {
-        if let Some(interval_ms) = config.get("log.retention.check.interval.ms").and_then(|text| text.parse().ok()) {
+        if let Some(interval_ms) =
+            config.get("log.retention.check.interval.ms").and_then(|text| text.parse().ok())
+        {
             self.retention_check_ms = interval_ms;
         }
         self

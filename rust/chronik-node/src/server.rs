@@ -13,7 +13,7 @@ use chronik_replica::{GateMode, SyncMode};
 use chronik_wire::types::NodeId;
 use parking_lot::Mutex;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Clients};
 use crate::clock::Clock;
 use crate::cluster::{ClusterError, Durability, open_data_dir};
 use crate::launch::{self, DoorStart, NodeSetup, PeerStart};
@@ -248,7 +248,7 @@ impl NodeServer {
                 launch::ready(())
             }))?;
         }
-        let admission = Admission::new();
+        let admission = Admission::new(Clients::Elsewhere);
         let opened = self.ports[0]
             .call(move |shard| launch::ready(launch::open_doors(&shard, node, bound.doors, &admission)));
         wait(&opened)?.map_err(|source| ClusterError::System { what: "a listening socket", source })

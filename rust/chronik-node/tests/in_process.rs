@@ -1,4 +1,5 @@
 //! The scenarios with nodes that talk through queues of their process.
+#![allow(clippy::unwrap_used)]
 
 mod scenarios;
 mod support;

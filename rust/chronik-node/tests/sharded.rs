@@ -1,4 +1,5 @@
 //! The scenarios with partitions spread over three threads.
+#![allow(clippy::unwrap_used)]
 
 mod scenarios;
 mod support;

@@ -1,4 +1,5 @@
 //! The scenarios with nodes that talk over TCP, as those on machines of their own do.
+#![allow(clippy::unwrap_used)]
 
 mod scenarios;
 mod support;

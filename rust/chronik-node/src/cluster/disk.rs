@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use chronik_log::{Disk, FileDisk, MemDisk, UnsyncedPolicy};
 
+use parking_lot::Mutex;
+
 use super::error::ClusterError;
 use super::options::Unsynced;
 
@@ -17,8 +19,8 @@ pub(crate) enum NodeDisk {
     Files {
         /// The disk.
         disk: Arc<dyn Disk>,
-        /// Held for its lock only.
-        _lock: File,
+        /// Held for its lock only, until the cluster stops.
+        lock: Mutex<Option<File>>,
     },
 }
 
@@ -31,7 +33,7 @@ impl NodeDisk {
     /// The disk in `folder`, created if missing.
     pub(crate) fn files(folder: PathBuf) -> Result<NodeDisk, ClusterError> {
         let (disk, lock) = open_data_dir(&folder)?;
-        Ok(NodeDisk::Files { disk, _lock: lock })
+        Ok(NodeDisk::Files { disk, lock: Mutex::new(Some(lock)) })
     }
 
     /// What replicas use.
@@ -39,6 +41,13 @@ impl NodeDisk {
         match self {
             NodeDisk::Memory(disk) => Arc::new(disk.clone()),
             NodeDisk::Files { disk, .. } => Arc::clone(disk),
+        }
+    }
+
+    /// The cluster has stopped: another one may have the folder.
+    pub(crate) fn release(&self) {
+        if let NodeDisk::Files { lock, .. } = self {
+            *lock.lock() = None;
         }
     }
 

@@ -139,6 +139,9 @@ impl Cluster {
             for seat in shard.seats() {
                 if !shard.links().borrow().is_cut(node, seat.node) {
                     let _scope = seat.life.log_scope();
+                    if let Some(peers) = &*seat.peers.borrow() {
+                        peers.hang_up(node);
+                    }
                     seat.broker.on_peer_stopped(node);
                 }
             }

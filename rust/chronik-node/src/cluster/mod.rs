@@ -29,7 +29,7 @@ pub use self::error::ClusterError;
 pub use self::inspect::{NodeInfo, PartitionLeader};
 pub use self::options::{ClusterOptions, Durability, Transport, Unsynced};
 use self::record::NodeRecord;
-use crate::admission::Admission;
+use crate::admission::{Admission, Clients};
 use crate::clock::Clock;
 use crate::launch;
 use crate::limits;
@@ -98,7 +98,7 @@ impl Cluster {
             clock,
             ports,
             nodes,
-            admission: Admission::new(),
+            admission: Admission::new(Clients::InThisProcess),
             log: Arc::clone(&log),
             links_faulty: AtomicBool::new(false),
             threads: Mutex::new(Vec::new()),

@@ -86,8 +86,9 @@ impl NodeRecord {
         }
     }
 
-    /// The cluster has stopped: no port is kept.
+    /// The cluster has stopped: no port and no folder is kept.
     pub(crate) fn forget(&self) {
+        self.disk.release();
         *self.presence() = Presence::Down(None);
     }
 }

@@ -129,11 +129,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin, S: Service> Session<T, S> {
             if progress {
                 continue;
             }
-            self.write(context);
+            // Room made by writing may let requests start that had to wait for it.
+            let mut progress = self.write(context);
             if self.closing.is_some() && (self.output.pending_bytes() == 0 || !self.writable) {
                 return self.end();
             }
-            if !self.read(context) {
+            progress |= self.read(context);
+            if !progress {
                 break;
             }
         }
@@ -184,17 +186,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin, S: Service> Session<T, S> {
         progress
     }
 
-    fn write(&mut self, context: &mut Context<'_>) {
+    /// Writes as much as the socket takes. True if it took anything.
+    fn write(&mut self, context: &mut Context<'_>) -> bool {
+        let mut progress = false;
         while self.writable && self.output.pending_bytes() > 0 {
             match self.output.poll_write(context, &mut self.stream) {
                 Poll::Ready(Ok(count)) => {
                     self.counters.bytes_out.add(count as u64);
                     self.write_since = self.now;
+                    progress = true;
                 }
                 Poll::Ready(Err(_)) => self.lose_client(),
-                Poll::Pending => return,
+                Poll::Pending => break,
             }
         }
+        progress
     }
 
     /// Reads once and queues the frames that came. True if there may be more.

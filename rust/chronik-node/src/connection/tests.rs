@@ -174,6 +174,32 @@ fn a_client_that_does_not_read_is_neither_buffered_for_without_bound_nor_kept() 
 }
 
 #[test]
+fn a_client_that_reads_late_gets_every_answer() {
+    run(async {
+        let mut client = connect(&Echo::default(), 1 << 10);
+        let payload = vec![b'p'; 1 << 20];
+        let (mut reader, mut writer) = tokio::io::split(client.pipe);
+        let sent = async {
+            for _ in 0..3 * limits::ANSWER_BYTES_MAX / payload.len() {
+                writer.write_all(&(payload.len() as u32).to_be_bytes()).await.unwrap();
+                writer.write_all(&payload).await.unwrap();
+            }
+        };
+        let received = async {
+            // Longer than it takes to fill every queue, shorter than a stall.
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let mut answer = vec![0; 4 + payload.len()];
+            for _ in 0..3 * limits::ANSWER_BYTES_MAX / payload.len() {
+                reader.read_exact(&mut answer).await.unwrap();
+            }
+        };
+        let both = async { tokio::join!(sent, received) };
+        tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+        client.ended.close();
+    });
+}
+
+#[test]
 fn half_a_frame_and_silence_are_given_up() {
     run(async {
         let begun = Instant::now();

@@ -147,7 +147,8 @@ pub fn crashes_and_a_power_cut_lose_nothing_acknowledged(carried: Carried) {
     let mut end = 0;
     for round in 0..6 {
         end = produce_acked(&cluster, "t", format!("r{round}").as_bytes()) + 1;
-        let victim = if round % 2 == 0 { cluster.leader("t", 0) } else { cluster.followers("t", 0).map(|all| all[0]) };
+        let victim =
+            if round % 2 == 0 { cluster.leader("t", 0) } else { cluster.followers("t", 0).map(|all| all[0]) };
         let victim = victim.unwrap();
         let unsynced = [Unsynced::Drop, Unsynced::Torn, Unsynced::Keep][round % 3];
         cluster.crash(victim, unsynced).unwrap();
@@ -228,7 +229,8 @@ pub fn a_pipeline_keeps_its_order(carried: Carried) {
             assert_eq!(answered, sent[(3 * round + place) as usize]);
             assert_eq!(answer.responses[0].partition_responses[0].base_offset, 3 * round + place);
         }
-        let (answered, answer) = client.receive::<chronik_wire::messages::fetch::FetchRequest>(FETCH).unwrap();
+        let (answered, answer) =
+            client.receive::<chronik_wire::messages::fetch::FetchRequest>(FETCH).unwrap();
         assert_eq!(answered, sent[(3 * round + 2) as usize]);
         assert!(answer.responses[0].partitions[0].high_watermark >= 3 * round + 2);
     }

@@ -181,3 +181,13 @@ pub fn assert_quiet(cluster: &Cluster) {
         assert!(loud.is_empty(), "node {node} logged {loud:?}");
     }
 }
+
+/// Creates a topic of one partition through a node.
+pub fn create_topic(client: &mut Client, name: &str, replication_factor: i16) {
+    use chronik_wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+    let topic =
+        CreatableTopic { name: name.to_owned(), num_partitions: 1, replication_factor, ..Default::default() };
+    let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+    let answer = client.call(&request, 5).expect("an answer");
+    assert_eq!(answer.topics[0].error_code, ErrorCode::NONE, "{:?}", answer.topics[0].error_message);
+}

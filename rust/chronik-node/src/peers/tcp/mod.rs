@@ -71,6 +71,14 @@ impl Peers {
         peers
     }
 
+    /// The peer is known to be dead: what its connection still holds is not heard any more. A leader that speaks after
+    /// its death would keep the others from electing a new one.
+    pub(crate) fn hang_up(&self, peer: NodeId) {
+        if let Some(newest) = self.newest_inbound.get(&peer) {
+            newest.set(self.next_inbound.replace(self.next_inbound.get() + 1));
+        }
+    }
+
     /// Queues a message for a peer.
     pub(crate) fn send(&self, to: NodeId, message: &PeerMessage) {
         let queued = self.outbound.get(&to).is_some_and(|outbound| outbound.push(message));
