@@ -9,10 +9,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::address::{self, HostPort as Address};
 use crate::settings::replication::{KAFKA_MIN_INSYNC_REPLICAS, KAFKA_REPLICATION_FACTOR};
+use crate::settings::storage::KAFKA_SEGMENT_BYTES;
 use crate::settings::{self, Settings};
 
-/// Kafka's name for the segment size.
-const KAFKA_SEGMENT_BYTES: &str = "log.segment.bytes";
 /// How long a start may look for its peers before it says that it still does.
 const READY_NOTICE: Duration = Duration::from_secs(10);
 
@@ -99,14 +98,14 @@ impl Signals {
     }
 }
 
-/// What the node is told. `[config]` may name what a setting of ours also sets; then ours has been checked against it.
+/// What the node is told. What `[config]` also has a name for is in the settings already, checked against ours.
 fn options(settings: &Settings) -> NodeOptions {
     let own = settings.node_id.value;
     let mut config: std::collections::BTreeMap<String, String> =
         settings.kafka_config.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect();
     config.insert(KAFKA_REPLICATION_FACTOR.to_owned(), settings.replication_factor.value.to_string());
     config.insert(KAFKA_MIN_INSYNC_REPLICAS.to_owned(), settings.min_insync_replicas.value.to_string());
-    config.entry(KAFKA_SEGMENT_BYTES.to_owned()).or_insert_with(|| settings.segment_bytes.value.to_string());
+    config.insert(KAFKA_SEGMENT_BYTES.to_owned(), settings.segment_bytes.value.to_string());
     let advertised = &settings.advertised.value;
     NodeOptions {
         kafka: host_port(&settings.kafka.value),

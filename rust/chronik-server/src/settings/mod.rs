@@ -3,10 +3,11 @@
 //! Every mistake is collected, so that a user sees all of them at once and before anything is bound. Each value keeps
 //! where it came from, for the table that is printed at the start.
 
+mod kafka_config;
 mod listeners;
 mod membership;
 pub(crate) mod replication;
-mod storage;
+pub(crate) mod storage;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,10 +16,11 @@ use crate::address::HostPort;
 use crate::env::{self, Effect};
 use crate::file::ConfigFile;
 use crate::findings::{Finding, Findings};
-use crate::layers::{Layers, Setting, Source, Sourced, number, switch};
+use crate::layers::{Layers, Setting, Sourced, number, switch};
 use crate::logging;
 use crate::nearest::nearest;
 
+use kafka_config::KafkaConfig;
 pub use listeners::Advertised;
 pub use membership::Peer;
 pub use storage::Durability;
@@ -93,6 +95,9 @@ const GATE_CAP_MS: Setting = Setting {
     variable: Some(env::FETCH_FOLLOWER_MAX_WAIT_MS),
     key: Some("fetch_follower_max_wait_ms"),
 };
+/// The same two by the names that `[config]` and other programs use.
+const KAFKA_FETCH_FROM_FOLLOWERS: &str = "chronik.fetch.from.followers";
+const KAFKA_GATE_CAP_MS: &str = "chronik.fetch.follower.max.wait.ms";
 const RACK: Setting = Setting { flag: Some("--rack"), variable: Some(env::RACK), key: Some("rack") };
 const LOG: Setting = Setting { flag: Some("--log"), variable: Some(env::RUST_LOG), key: Some("log") };
 
@@ -113,16 +118,19 @@ impl Settings {
 
     /// `None` only after a mistake was recorded. Parts that do not depend on each other are all looked at regardless.
     fn from_layers(layers: &Layers<'_>, inputs: &Inputs<'_>, findings: &mut Findings) -> Option<Settings> {
-        let kafka_config = kafka_config(layers, inputs, findings);
+        let kafka_config = KafkaConfig::read(layers, inputs.check_kafka_key, findings);
         let membership = membership::resolve(layers, findings);
         let listeners = membership.as_ref().and_then(|members| listeners::resolve(layers, members, findings));
         let replication = membership.as_ref().and_then(|members| {
             replication::resolve(layers, members.peers.len().max(1), &kafka_config, findings)
         });
-        let storage = storage::resolve(layers, inputs.cores, findings);
+        let storage = storage::resolve(layers, inputs.cores, &kafka_config, findings);
         let rack = layers.value(RACK, findings, rack);
-        let fetch_from_followers = layers.value(FETCH_FROM_FOLLOWERS, findings, switch);
-        let gate_cap_ms = layers.value(GATE_CAP_MS, findings, number(1, GATE_CAP_MS_MAX));
+        let fetch_from_followers =
+            kafka_config.either(layers, FETCH_FROM_FOLLOWERS, KAFKA_FETCH_FROM_FOLLOWERS, findings, switch);
+        let gate_cap_ms = kafka_config.either(layers, GATE_CAP_MS, KAFKA_GATE_CAP_MS, findings, |text| {
+            number(1, GATE_CAP_MS_MAX)(text)
+        });
         let log_filter = layers.value(LOG, findings, |text| {
             logging::parse_filter(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
         });
@@ -143,7 +151,7 @@ impl Settings {
             durability: storage.durability,
             segment_bytes: storage.segment_bytes,
             shards: storage.shards,
-            kafka_config,
+            kafka_config: kafka_config.into_map(),
             log_filter: log_filter
                 .unwrap_or_else(|| Sourced::default_value(logging::DEFAULT_FILTER.to_owned())),
         })
@@ -184,36 +192,6 @@ fn check_environment(environment: &BTreeMap<String, String>, findings: &mut Find
             }
         }
     }
-}
-
-/// `[config]` of the file, with `--set name=value` over it; every key checked on its own, so that it keeps its place.
-fn kafka_config(
-    layers: &Layers<'_>,
-    inputs: &Inputs<'_>,
-    findings: &mut Findings,
-) -> BTreeMap<String, Sourced<String>> {
-    let mut config = BTreeMap::new();
-    for (name, written) in &layers.file.kafka_config {
-        let source = Source::File(written.place.clone());
-        config.insert(name.clone(), Sourced { value: written.text.clone(), source });
-    }
-    for line in layers.flags.get("--set").iter().flat_map(|text| text.lines()) {
-        match line.split_once('=') {
-            Some((name, value)) => {
-                let value = value.trim().to_owned();
-                config.insert(name.trim().to_owned(), Sourced { value, source: Source::Flag("--set") });
-            }
-            None => findings.mistake("--set", format!("\"{line}\" has no value; write name=value")),
-        }
-    }
-    for (name, value) in &config {
-        let place = value.source.to_string();
-        match (inputs.check_kafka_key)(name, &value.value) {
-            Ok(warnings) => warnings.into_iter().for_each(|text| findings.warn(&place, text)),
-            Err(mistakes) => mistakes.into_iter().for_each(|text| findings.mistake(&place, text)),
-        }
-    }
-    config
 }
 
 fn rack(text: &str) -> Result<String, String> {

@@ -4,11 +4,11 @@
 //! shared by clusters of different sizes, so there it is capped with a warning. Kafka's own names for the two numbers
 //! may stand in `[config]` instead.
 
-use std::collections::BTreeMap;
-
 use crate::env;
 use crate::findings::Findings;
 use crate::layers::{Layers, Setting, Source, Sourced, number};
+
+use super::kafka_config::KafkaConfig;
 
 const REPLICATION_FACTOR: Setting =
     Setting { flag: None, variable: Some(env::REPLICATION_FACTOR), key: Some("replication_factor") };
@@ -33,12 +33,14 @@ pub(super) struct Replication {
 pub(super) fn resolve(
     layers: &Layers<'_>,
     nodes: usize,
-    kafka_config: &BTreeMap<String, Sourced<String>>,
+    kafka_config: &KafkaConfig,
     findings: &mut Findings,
 ) -> Option<Replication> {
     let mistakes_before = findings.mistakes.len();
-    let factor = find(layers, REPLICATION_FACTOR, KAFKA_REPLICATION_FACTOR, kafka_config, findings);
-    let min_insync = find(layers, MIN_INSYNC_REPLICAS, KAFKA_MIN_INSYNC_REPLICAS, kafka_config, findings);
+    let parse = |text: &str| number(1, i16::MAX as u64)(text).map(|number| number as usize);
+    let factor = kafka_config.either(layers, REPLICATION_FACTOR, KAFKA_REPLICATION_FACTOR, findings, parse);
+    let min_insync =
+        kafka_config.either(layers, MIN_INSYNC_REPLICAS, KAFKA_MIN_INSYNC_REPLICAS, findings, parse);
     if findings.mistakes.len() > mistakes_before {
         return None;
     }
@@ -53,38 +55,6 @@ pub(super) fn resolve(
         findings,
     );
     (findings.mistakes.len() == mistakes_before).then_some(Replication { factor, min_insync })
-}
-
-fn find(
-    layers: &Layers<'_>,
-    setting: Setting,
-    kafka_name: &str,
-    kafka_config: &BTreeMap<String, Sourced<String>>,
-    findings: &mut Findings,
-) -> Option<Sourced<usize>> {
-    let parse = |text: &str| number(1, i16::MAX as u64)(text).map(|number| number as usize);
-    let own = layers.value(setting, findings, parse);
-    let Some(kafka) = kafka_config.get(kafka_name) else { return own };
-    // Kafka's -1 means "no number of its own": ours or the default stands.
-    let kafka = match kafka.value.as_str() {
-        "-1" => return own,
-        text => match parse(text) {
-            Ok(value) => Sourced { value, source: kafka.source.clone() },
-            // The catalogue has already said what is wrong with it.
-            Err(_) => return own,
-        },
-    };
-    match own {
-        Some(own) if own.value != kafka.value => {
-            findings.mistake(
-                kafka.source.to_string(),
-                format!("{kafka_name} is {}, but {} says {}; keep one", kafka.value, own.source, own.value),
-            );
-            None
-        }
-        Some(own) => Some(own),
-        None => Some(kafka),
-    }
 }
 
 fn fit(

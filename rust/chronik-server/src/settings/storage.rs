@@ -8,6 +8,11 @@ use crate::findings::Findings;
 use crate::layers::{Layers, Setting, Sourced, number};
 use crate::size::parse_size;
 
+use super::kafka_config::KafkaConfig;
+
+/// Kafka's name for the segment size.
+pub(crate) const KAFKA_SEGMENT_BYTES: &str = "log.segment.bytes";
+
 const DATA_DIR: Setting =
     Setting { flag: Some("--data-dir"), variable: Some(env::DATA_DIR), key: Some("data_dir") };
 const DURABILITY: Setting =
@@ -52,7 +57,12 @@ pub(super) struct Storage {
 }
 
 /// Resolves it; after a recorded mistake the default stands in.
-pub(super) fn resolve(layers: &Layers<'_>, cores: usize, findings: &mut Findings) -> Storage {
+pub(super) fn resolve(
+    layers: &Layers<'_>,
+    cores: usize,
+    kafka_config: &KafkaConfig,
+    findings: &mut Findings,
+) -> Storage {
     let data_dir = layers.value(DATA_DIR, findings, |text| match text {
         "" => Err("the data directory has no name; write a path"),
         text => Ok(PathBuf::from(text)),
@@ -64,8 +74,8 @@ pub(super) fn resolve(layers: &Layers<'_>, cores: usize, findings: &mut Findings
         durability: layers
             .value(DURABILITY, findings, durability)
             .unwrap_or(Sourced::default_value(Durability::Fsync)),
-        segment_bytes: layers
-            .value(SEGMENT_SIZE, findings, segment_bytes)
+        segment_bytes: kafka_config
+            .either(layers, SEGMENT_SIZE, KAFKA_SEGMENT_BYTES, findings, segment_bytes)
             .unwrap_or(Sourced::default_value(SEGMENT_BYTES_DEFAULT)),
         shards: match shards {
             Some(shards) => Sourced { value: shards.value as usize, source: shards.source },

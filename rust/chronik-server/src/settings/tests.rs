@@ -1,6 +1,7 @@
 //! Resolution as a whole: shapes, precedence, defaults, and one line per mistake.
 
 use super::*;
+use crate::layers::Source;
 
 /// The three-node file of the original design, for one of its nodes.
 fn node_file(id: i32) -> String {
@@ -323,6 +324,21 @@ fn kafka_names_may_set_the_same_numbers_once() {
     assert_eq!(
         mistakes(&[("--set", "min.insync.replicas=1")], &[], &node_file(1)),
         ["--set: min.insync.replicas is 1, but node.toml:4 says 2; keep one"]
+    );
+}
+
+#[test]
+fn other_settings_with_a_kafka_name_take_either() {
+    let by_kafka = "log.segment.bytes=1048576\nchronik.fetch.from.followers=false\nchronik.fetch.follower.max.wait.ms=70";
+    let settings = valid(&[("--set", by_kafka)], &[], "");
+    assert_eq!(settings.segment_bytes, Sourced { value: 1 << 20, source: Source::Flag("--set") });
+    assert!(!settings.fetch_from_followers.value);
+    assert_eq!(settings.gate_cap_ms.value, 70);
+    assert_eq!(
+        mistakes(&[("--set", by_kafka)], &[("CHRONIK_FETCH_FROM_FOLLOWERS", "true")], ""),
+        [
+            "--set: chronik.fetch.from.followers is false, but CHRONIK_FETCH_FROM_FOLLOWERS says true; keep one"
+        ]
     );
 }
 
