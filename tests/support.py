@@ -81,8 +81,12 @@ def read_with_kafka_python(address: str, topic: str, count: int, **options: Any)
 
 
 def read_with_confluent(address: str, topic: str, count: int, **options: Any) -> list[bytes]:
-    """The first ``count`` values of partition 0, with confluent-kafka."""
-    consumer = ConfluentConsumer({"bootstrap.servers": address, "group.id": "unused", **options})
+    """The first ``count`` values of partition 0, with confluent-kafka.
+
+    It insists on a group id; there are no groups yet, so nothing may be committed when it closes.
+    """
+    settings = {"bootstrap.servers": address, "group.id": "unused", "enable.auto.commit": False, **options}
+    consumer = ConfluentConsumer(settings)
     try:
         consumer.assign([ConfluentTopicPartition(topic, 0, 0)])
 

@@ -67,7 +67,7 @@ def test_faults_and_conditions_are_awaited():
             await leader.restart()
             await cluster.wait_for(lambda: leader.is_running)
             await cluster.isolate(leader)
-            await cluster.cut(leader, (await cluster.followers("t"))[0])
+            await cluster.cut(leader, await cluster.leader("t"))
             await cluster.recover()
             with pytest.raises(TimeoutError):
                 await cluster.wait_for(lambda: False, timeout=0.01)

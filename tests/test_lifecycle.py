@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import logging
 import os
 import re
 import socket
@@ -232,25 +230,33 @@ def test_an_unstopped_cluster_ends_with_the_interpreter_within_two_seconds():
 
 
 def test_a_dropped_cluster_warns_and_frees_its_ports_without_blocking():
-    cluster = chronik.Cluster(3).start()
-    node = cluster.nodes[0]
-    host, port = node.host, node.port
-    del node
-    begun = time.monotonic()
-    with pytest.warns(ResourceWarning, match="without stop"):
-        del cluster
-        gc.collect()
-    assert time.monotonic() - begun < 0.5
+    """In a process of its own, where no other cluster keeps the log thread."""
+    done = run_python(
+        """
+        import gc, socket, threading, time, warnings
+        import chronik.testing
 
-    def is_closed() -> bool:
-        try:
-            socket.create_connection((host, port), timeout=1).close()
-        except OSError:
-            return True
-        return False
+        def is_closed():
+            try:
+                socket.create_connection((host, port), timeout=1).close()
+            except OSError:
+                return True
 
-    wait_for(is_closed, 5)
-    wait_for(lambda: not any(thread.name == "chronik-logs" for thread in threading.enumerate()), 5)
+        cluster = chronik.Cluster(3).start()
+        host, port = cluster.nodes[0].host, cluster.nodes[0].port
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            begun = time.monotonic()
+            del cluster
+            gc.collect()
+            assert time.monotonic() - begun < 0.5
+        assert [warning.category for warning in caught] == [ResourceWarning]
+        assert "without stop()" in str(caught[0].message)
+        chronik.testing.wait_for(is_closed)
+        chronik.testing.wait_for(lambda: threading.active_count() == 1)
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_error_inside_the_block_stops_the_cluster():
@@ -259,19 +265,41 @@ def test_an_error_inside_the_block_stops_the_cluster():
     assert not cluster.is_running
 
 
-def test_node_logs_reach_logging_and_the_thread_ends_with_the_last_cluster(caplog):
-    with caplog.at_level(logging.INFO, logger="chronik"):
+def test_node_logs_reach_logging_and_the_thread_ends_with_the_last_cluster():
+    done = run_python(
+        """
+        import logging, threading
+        import chronik.testing
+
+        records = []
+
+        class Keep(logging.Handler):
+            def emit(self, record):
+                records.append(record)
+
+        logging.getLogger("chronik").addHandler(Keep())
+        logging.getLogger("chronik").setLevel(logging.INFO)
         with chronik.Cluster(3, name="logged") as cluster:
-            cluster.create_topic("t")
             assert any(thread.name == "chronik-logs" for thread in threading.enumerate())
-            wait_for(lambda: any(record.name == "chronik.node.1" for record in caplog.records), 5)
-            lines = cluster.node(1).logs()
-        assert not any(thread.name == "chronik-logs" for thread in threading.enumerate())
-    assert lines
-    assert [line for line in lines if line.level in ("ERROR", "WARN")] == []
-    names = {record.name for record in caplog.records}
-    assert {"chronik.node.1", "chronik.node.2", "chronik.node.3"} <= names
-    assert {record.chronik_cluster for record in caplog.records if record.name.startswith("chronik.node")} == {"logged"}
+            cluster.node(1).kill()
+            chronik.testing.wait_for(lambda: {"chronik.node.2", "chronik.node.3"} <= {r.name for r in records})
+            node = cluster.node(2)
+            assert any("peer" in line.text for line in node.logs())
+        assert threading.active_count() == 1
+        assert {record.chronik_cluster for record in records} == {"logged"}
+        assert all(record.levelno <= logging.INFO for record in records), [r.getMessage() for r in records]
+        assert any("peer" in str(line) for line in node.logs())
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_clean_start_and_stop_logs_no_warning(chronik_cluster_factory):
+    cluster = chronik_cluster_factory(3)
+    cluster.create_topic("t", partitions=3)
+    cluster.stop()
+    lines = [line for lines in cluster.logs().values() for line in lines]
+    assert [str(line) for line in lines if line.level in ("ERROR", "WARN")] == []
 
 
 def test_ctrl_c_reaches_a_program_that_waits_in_a_cluster():

@@ -189,7 +189,10 @@ def test_a_thousand_fetches_at_the_tail_share_two_rounds(chronik_cluster, topic,
     follower = replicas.followers[0]
     assert replicas.at(replicas.leader).produce(topic, [b"first"]).error_code == 0
     assert replicas.at(follower).fetch(topic).values == [b"first"]
-    connections = [Connection(follower.bootstrap_servers, timeout=30) for _ in range(1000)]
+    connections = [
+        Connection(follower.bootstrap_servers, timeout=30, source_host=f"127.0.1.{1 + number % 4}")
+        for number in range(1000)
+    ]
     try:
         for connection in connections:
             connection.api_versions()

@@ -198,7 +198,7 @@ def test_every_offered_version_of_every_request_is_answered(chronik_cluster: chr
         low, high = connection.api_versions()[3]
         for version in range(low, high + 1):
             if version >= 9:
-                body = b"\x01" + b"\x00" * (3 if version <= 10 else 1) + b"\x00"
+                body = b"\x01" + b"\x00" * (3 if version <= 10 else 2) + b"\x00"
                 reader = flexible_call(connection, 3, version, body)
                 assert reader.remaining > 0
             elif version >= 1:

@@ -29,13 +29,24 @@ def parse_address(address: str) -> tuple[str, int]:
 class Connection:
     """A connection to one node. Not for several threads at once; a context manager."""
 
-    def __init__(self, address: str, *, timeout: float = 10.0, client_id: str = "chronik-testing") -> None:
-        """Connects to ``host:port``; ``timeout`` bounds connecting and every answer, in seconds."""
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout: float = 10.0,
+        client_id: str = "chronik-testing",
+        source_host: str | None = None,
+    ) -> None:
+        """Connects to ``host:port``; ``timeout`` bounds connecting and every answer, in seconds.
+
+        ``source_host`` is the local address to connect from: brokers limit connections by address.
+        """
         self.address = address
         self._client_id = client_id
         self._correlation = 0
         try:
-            self.socket = socket.create_connection(parse_address(address), timeout=timeout)
+            source = None if source_host is None else (source_host, 0)
+            self.socket = socket.create_connection(parse_address(address), timeout=timeout, source_address=source)
         except OSError as error:
             raise AddressError(f"cannot connect to {address}: {error}") from error
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
