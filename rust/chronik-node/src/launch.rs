@@ -147,6 +147,15 @@ pub(crate) fn open_doors(
     admission: &Arc<Admission>,
 ) -> std::io::Result<()> {
     let Some(seat) = shard.seat(node) else { return Ok(()) };
+    let _scope = seat.life.log_scope();
+    let config = &seat.state.config;
+    let rack = config.rack.as_deref().unwrap_or("none");
+    match &config.pinned {
+        Some(pinned) => {
+            tracing::info!(kafka = %doors.ordinary.address(), pinned_port = pinned.port, rack, "listening");
+        }
+        None => tracing::info!(kafka = %doors.ordinary.address(), rack, "listening"),
+    }
     let bound = [(Some(doors.ordinary), Door::Ordinary), (doors.pinned, Door::Pinned)];
     for (port, door) in bound {
         let Some(port) = port else { continue };

@@ -58,3 +58,27 @@ fn a_pipeline_keeps_its_order() {
 fn many_partitions_work() {
     scenarios::many_partitions_work(CARRIED);
 }
+
+/// The read-your-writes claim is the gate's: with a slow link to the follower it holds, and without the gate it does
+/// not.
+#[test]
+fn a_lagging_follower_tells_the_truth_only_because_of_the_gate() {
+    let lies = |read_gate: bool| {
+        let cluster = support::with_topic(|options| options.read_gate = read_gate);
+        let leader = cluster.leader("t", 0).unwrap();
+        let follower = cluster.followers("t", 0).unwrap()[0];
+        cluster.delay(leader, follower, 40).unwrap();
+        let mut reader = support::Client::to(&cluster, follower);
+        let lies = (0..10).filter(|_| {
+            let offset = support::produce_acked(&cluster, "t", b"x");
+            let answer = reader.fetch("t", offset, 0).unwrap();
+            answer.error_code == chronik_wire::error_code::ErrorCode::NONE && answer.high_watermark <= offset
+        });
+        let lies = lies.count();
+        let rounds = cluster.node_stats(follower).unwrap()["read_gate_rounds"];
+        assert_eq!(rounds > 0, read_gate, "{rounds} rounds");
+        lies
+    };
+    assert_eq!(lies(true), 0);
+    assert!(lies(false) > 0, "the lag was not seen: the test proves nothing");
+}

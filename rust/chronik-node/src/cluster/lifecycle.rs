@@ -105,6 +105,7 @@ impl Cluster {
         })?;
         for record in &self.nodes {
             record.disk.crash(Unsynced::Drop, os_random_u64());
+            record.say("without power");
         }
         for record in &running {
             *record.presence() = Presence::Down(record.addresses.hold().ok());
@@ -127,6 +128,10 @@ impl Cluster {
             End::Kill => record.disk.kill(),
             End::Crash(unsynced) => record.disk.crash(unsynced, os_random_u64()),
         }
+        record.say(match end {
+            End::Kill => "killed",
+            End::Crash(_) => "crashed",
+        });
         // If somebody snatched a port in between, the restart will say so.
         *presence = Presence::Down(record.addresses.hold().ok());
         drop(presence);
@@ -166,6 +171,7 @@ impl Cluster {
             }
         })?;
         *was_frozen = frozen;
+        record.say(if frozen { "frozen" } else { "thawed" });
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::disk::NodeDisk;
 use super::error::ClusterError;
 use super::options::{ClusterOptions, Durability, Transport};
 use crate::launch::{DoorStart, NodeSetup};
-use crate::logs::NodeLog;
+use crate::logs::{LogScope, NodeLog};
 use crate::ports::BoundPort;
 use crate::stats::NodeCounters;
 
@@ -86,10 +86,18 @@ impl NodeRecord {
         }
     }
 
+    /// Writes a line into the node's log.
+    pub(crate) fn say(&self, what: &'static str) {
+        let _scope = LogScope::enter(&self.setup.log);
+        tracing::info!("{what}");
+    }
+
     /// The cluster has stopped: no port and no folder is kept.
     pub(crate) fn forget(&self) {
         self.disk.release();
-        *self.presence() = Presence::Down(None);
+        if let Presence::Running { .. } = std::mem::replace(&mut *self.presence(), Presence::Down(None)) {
+            self.say("stopped");
+        }
     }
 }
 
