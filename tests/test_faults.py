@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
 import time
 from collections.abc import Callable
 
@@ -13,6 +11,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 import chronik
 from chronik.testing import Connection, encode_batch, wait_for
+from idempotent import IdempotentSends
 from support import Replicas, Rises, read_with_kafka_python
 
 ROUNDS = 6
@@ -20,58 +19,8 @@ RECORDS_PER_ROUND = 40
 LEADER_KILL_SECONDS = 0.5
 
 
-class IdempotentSends:
-    """A kafka-python producer, idempotent by default, that sends in the background until the block ends."""
-
-    def __init__(self, cluster: chronik.Cluster, topic: str) -> None:
-        self._producer = KafkaProducer(
-            bootstrap_servers=cluster.bootstrap_servers,
-            request_timeout_ms=5000,
-            delivery_timeout_ms=60_000,
-            retry_backoff_ms=20,
-            reconnect_backoff_ms=20,
-            reconnect_backoff_max_ms=200,
-            metadata_max_age_ms=2000,
-        )
-        self._topic = topic
-        self._ended = threading.Event()
-        self._futures: list[tuple[bytes, object]] = []
-        self._thread = threading.Thread(target=self._send, daemon=True)
-
-    def __enter__(self) -> IdempotentSends:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(30)
-        self._producer.close(timeout=30)
-
-    def _send(self) -> None:
-        for number in itertools.count():
-            if self._ended.is_set():
-                return
-            value = b"%08d" % number
-            self._futures.append((value, self._producer.send(self._topic, value, partition=0)))
-            self._ended.wait(0.001)
-
-    def acknowledged(self) -> list[bytes]:
-        return [value for value, future in list(self._futures) if future.is_done and future.succeeded()]
-
-    def finish(self) -> list[bytes]:
-        """The values sent, all of which must have been acknowledged."""
-        self._ended.set()
-        self._thread.join(30)
-        for value, future in self._futures:
-            try:
-                future.get(timeout=60)
-            except Exception as error:
-                raise AssertionError(f"{value!r} was not acknowledged: {error!r}") from error
-        return [value for value, _ in self._futures]
-
-
 def disturb_while_producing(cluster: chronik.Cluster, topic: str, disturb: Callable[[int], None]) -> list[bytes]:
-    with IdempotentSends(cluster, topic) as sends:
+    with IdempotentSends(cluster.bootstrap_servers, topic) as sends:
         for number in range(ROUNDS):
             goal = len(sends.acknowledged()) + RECORDS_PER_ROUND
             disturb(number)

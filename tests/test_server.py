@@ -1,0 +1,229 @@
+"""`chronik-server`: three processes from the three files of `examples/`, and the same scenario as in one process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import NewTopic
+
+import chronik
+from chronik.testing import Connection, fetch_at, wait_for
+from idempotent import IdempotentSends
+from support import ROOT, read_with_aiokafka, read_with_confluent, read_with_kafka_python
+
+TOPIC = "ryw-test"
+ORIGINAL_PORTS = {9092: 9092, 9093: 9093, 9094: 9094, 5001: 5001, 5002: 5002, 5003: 5003}
+VALUES = [b"one", b"two", b"three"]
+LEADER_KILL_SECONDS = 2.0
+
+
+class Processes:
+    """Three server processes, started as the original script did: a file by environment, the command `standalone`."""
+
+    def __init__(self, folder: Path, ports: dict[int, int]) -> None:
+        self._folder = folder
+        self._ports = ports
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self.addresses = {id: f"127.0.0.1:{ports[9091 + id]}" for id in (1, 2, 3)}
+        self.bootstrap_servers = ",".join(self.addresses.values())
+        for id in self.addresses:
+            text = (ROOT / "examples" / f"node{id}.toml").read_text()
+            for original, ours in ports.items():
+                text = text.replace(str(original), str(ours))
+            (folder / f"node{id}.toml").write_text(text)
+            self.start(id)
+
+    def start(self, id: int) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CHRONIK_")}
+        environment |= {
+            "CHRONIK_CLUSTER_CONFIG": str(self._folder / f"node{id}.toml"),
+            "CHRONIK_DATA_DIR": str(self._folder / f"data{id}"),
+            "CHRONIK_RACK": f"rack-{id}",
+            "RUST_LOG": "info,chronik_server::fetch_handler=debug,chronik_raft::read_index=debug",
+        }
+        server = Path(sys.executable).parent / "chronik-server"
+        with (self._folder / f"node{id}.log").open("ab") as log:
+            self._running[id] = subprocess.Popen([server, "standalone"], env=environment, stdout=log, stderr=log)
+
+    def kill(self, id: int) -> None:
+        self._running[id].kill()
+        self._running[id].wait(10)
+
+    def terminate(self, id: int) -> int:
+        self._running[id].send_signal(signal.SIGTERM)
+        return self._running[id].wait(15)
+
+    def log(self, id: int) -> str:
+        return (self._folder / f"node{id}.log").read_text(errors="replace")
+
+    def wait_until_whole(self) -> None:
+        wait_for(lambda: all(self._sees_all(address) for address in self.addresses.values()), 30)
+
+    def leader(self, topic: str) -> int:
+        """The leader as any running node knows it; -1 while there is none."""
+        for address in self.addresses.values():
+            try:
+                with Connection(address, timeout=5) as connection:
+                    found = connection.metadata([topic]).topics[0]
+            except chronik.ChronikError:
+                continue
+            if found.error_code == 0 and found.partitions[0].leader > 0:
+                return found.partitions[0].leader
+        return -1
+
+    def stop(self) -> None:
+        for process in self._running.values():
+            process.kill()
+        for process in self._running.values():
+            process.wait(10)
+
+    def _sees_all(self, address: str) -> bool:
+        try:
+            with Connection(address, timeout=5) as connection:
+                return len(connection.metadata([]).brokers) == len(self.addresses)
+        except chronik.ChronikError:
+            return False
+
+
+def free_ports() -> dict[int, int]:
+    listeners = {original: socket.create_server(("127.0.0.1", 0)) for original in ORIGINAL_PORTS}
+    ports = {original: listener.getsockname()[1] for original, listener in listeners.items()}
+    for listener in listeners.values():
+        listener.close()
+    return ports
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Generator[Processes]:
+    started = Processes(tmp_path, free_ports())
+    try:
+        started.wait_until_whole()
+        yield started
+    finally:
+        started.stop()
+
+
+def run_the_scenario(processes: Processes) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=processes.bootstrap_servers)
+    try:
+        admin.create_topics([NewTopic(TOPIC, num_partitions=1, replication_factor=3)], validate_only=False)
+    finally:
+        admin.close()
+    producer = KafkaProducer(bootstrap_servers=processes.bootstrap_servers)
+    try:
+        assert [producer.send(TOPIC, value).get(timeout=10).offset for value in VALUES] == [0, 1, 2]
+    finally:
+        producer.close()
+    leader = processes.leader(TOPIC)
+    for id in processes.addresses:
+        answer = fetch_at(processes.addresses[id], TOPIC)
+        assert (answer.error_code, answer.values, answer.high_watermark) == (0, VALUES, 3)
+        if id != leader:
+            served = [line for line in processes.log(id).splitlines() if "chronik_server::fetch_handler" in line]
+            assert any("Follower" in line for line in served)
+            assert any("chronik_raft::read_index" in line for line in processes.log(id).splitlines())
+            for read, rack in (
+                (read_with_kafka_python, "client_rack"),
+                (read_with_aiokafka, "client_rack"),
+                (read_with_confluent, "client.rack"),
+            ):
+                assert read(processes.bootstrap_servers, TOPIC, len(VALUES), **{rack: f"rack-{id}"}) == VALUES
+
+
+def assert_clean_logs(processes: Processes) -> None:
+    for id in processes.addresses:
+        lines = processes.log(id).splitlines()
+        assert [line for line in lines if "ERROR" in line] == []
+        assert [line for line in lines if "replica not found" in line.lower()] == []
+
+
+def test_three_processes_on_free_ports(processes):
+    run_the_scenario(processes)
+    assert_clean_logs(processes)
+    assert [processes.terminate(id) for id in processes.addresses] == [0, 0, 0]
+
+
+def test_three_processes_on_the_original_ports(tmp_path: Path):
+    for port in ORIGINAL_PORTS:
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            pytest.skip(f"port {port} is taken on this machine")
+    processes = Processes(tmp_path, ORIGINAL_PORTS)
+    try:
+        processes.wait_until_whole()
+        run_the_scenario(processes)
+        assert_clean_logs(processes)
+    finally:
+        processes.stop()
+
+
+def test_kill_9_of_one_process_after_the_other_loses_nothing(processes):
+    with Connection(processes.addresses[1]) as connection:
+        connection.create_topic(TOPIC, 1, 3)
+    with IdempotentSends(processes.bootstrap_servers, TOPIC) as sends:
+        for id in (1, 2, 3, processes.leader(TOPIC)):
+            goal = len(sends.acknowledged()) + 50
+            wait_for(lambda goal=goal: len(sends.acknowledged()) >= goal, 30)
+            processes.kill(id)
+            goal = len(sends.acknowledged()) + 50
+            wait_for(lambda goal=goal: len(sends.acknowledged()) >= goal, 30)
+            processes.start(id)
+            processes.wait_until_whole()
+        values = sends.finish()
+    assert_every_process_holds(processes, values)
+
+
+def test_kill_9_of_all_processes_loses_nothing_acknowledged(processes):
+    with Connection(processes.addresses[1]) as connection:
+        connection.create_topic(TOPIC, 1, 3)
+    with IdempotentSends(processes.bootstrap_servers, TOPIC) as sends:
+        for _ in range(2):
+            goal = len(sends.acknowledged()) + 50
+            wait_for(lambda goal=goal: len(sends.acknowledged()) >= goal, 30)
+            processes.stop()
+            for id in processes.addresses:
+                processes.start(id)
+            processes.wait_until_whole()
+        values = sends.finish()
+    assert_every_process_holds(processes, values)
+
+
+def assert_every_process_holds(processes: Processes, expected: list[bytes]) -> None:
+    for address in processes.addresses.values():
+        with Connection(address, timeout=20) as connection:
+            values: list[bytes | None] = []
+            while len(values) < len(expected):
+                answer = connection.fetch(TOPIC, len(values), max_wait_ms=2000)
+                assert answer.error_code == 0
+                assert answer.records
+                values += answer.values
+        assert values == expected
+
+
+def test_the_next_write_after_a_leaders_death_takes_at_most_two_seconds(processes):
+    with Connection(processes.addresses[1]) as connection:
+        connection.create_topic(TOPIC, 1, 3)
+    wait_for(lambda: processes.leader(TOPIC) > 0, 10)
+    leader = processes.leader(TOPIC)
+    processes.kill(leader)
+    begun = time.monotonic()
+
+    def is_written() -> bool:
+        new = processes.leader(TOPIC)
+        if new in (-1, leader):
+            return False
+        with Connection(processes.addresses[new], timeout=5) as connection:
+            return connection.produce(TOPIC, [b"next"]).error_code == 0
+
+    wait_for(is_written, 20)
+    assert time.monotonic() - begun <= LEADER_KILL_SECONDS
