@@ -321,6 +321,29 @@ fn retention_is_proposed_by_the_leader_and_obeyed_by_all() {
 }
 
 #[test]
+fn a_log_start_that_a_later_snapshot_covers_survives_a_crash() {
+    let mut world = World::new(3);
+    world.log = small_segments();
+    world.create_all(KEY, TopicSettings::default());
+    world.produce(1, batch(&["a", "b", "c"])).unwrap();
+    world.host(1).move_log_start(KEY, Offset(2)).unwrap();
+    world.settle();
+    for _ in 0..10 {
+        world.produce(1, batch(&[&big()])).unwrap();
+    }
+    for node in 1..=3 {
+        let newest = world.host(node).replica(KEY).unwrap().log().newest_snapshot().unwrap().unwrap();
+        assert_eq!(newest.log_start, Offset(2), "the entry that moved the start will not be replayed");
+        world.crash(node, UnsyncedPolicy::Drop);
+        world.restart(node);
+    }
+    world.until("a leader", |world| world.confirmed_leader(KEY).is_some());
+    for node in 1..=3 {
+        assert_eq!(world.view(node).log_start, Offset(2));
+    }
+}
+
+#[test]
 fn an_emptied_partition_goes_on() {
     let mut world = World::elected();
     for _ in 0..5 {

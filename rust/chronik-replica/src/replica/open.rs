@@ -22,7 +22,7 @@ impl Replica {
         check(&spec, shared)?;
         let key = spec.key;
         let log_error = |source| ReplicaError::Log { key, source };
-        let log = PartitionLog::open(shared.disk.clone(), &spec.dir, spec.log).map_err(log_error)?;
+        let mut log = PartitionLog::open(shared.disk.clone(), &spec.dir, spec.log).map_err(log_error)?;
         let mut state = ReplicatedState { machine: spec.machine, ..ReplicatedState::default() };
         let mut voters: Vec<u64> = spec.voters.iter().copied().map(raft_id).collect();
         let mut applied = Index::ZERO;
@@ -33,6 +33,9 @@ impl Replica {
                     .map_err(|source| ReplicaError::Snapshot { key, source })?;
             }
             applied = stored.index;
+            // The log start is written without a sync: a crash may have taken it back to before the snapshot, and
+            // the entry that moved it is not replayed any more.
+            log.set_log_start(stored.log_start).map_err(log_error)?;
         }
         let applied_term = term_of(&log, applied).map_err(log_error)?;
         let high_watermark = log.offset_after_index(applied).map_err(log_error)?;
