@@ -81,6 +81,11 @@ impl HostConfig {
         }
     }
 
+    /// Shortest time without a leader before an election, in milliseconds.
+    pub(crate) fn election_timeout_ms(&self) -> u64 {
+        self.election_ticks as u64 * self.tick_ms
+    }
+
     /// How long a round may stay unanswered before it is sent again, and how long a refused one rests.
     pub(crate) fn round_timeout_ms(&self) -> u64 {
         let heartbeats_ms = 2 * self.tick_ms * self.heartbeat_ticks as u64;

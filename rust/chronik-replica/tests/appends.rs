@@ -141,10 +141,24 @@ fn an_entry_that_survives_a_change_of_leader_succeeds() {
     world.held.clear();
     world.hold = None;
     world.isolate(1);
+    world.no_ticks.insert(NodeId(1));
     world.until("another leader", |world| world.confirmed_leader(KEY) != Some(NodeId(1)));
     assert!(is_open(&mut survivor), "the old leader cannot know");
     world.recover();
+    world.no_ticks.clear();
     assert_eq!(world.wait(&mut survivor), ok(0));
+}
+
+#[test]
+fn a_leader_that_is_cut_off_soon_lets_go_of_an_open_fate() {
+    let mut world = world(strict(1));
+    world.isolate(1);
+    let begun_ms = world.now_ms;
+    let mut open = appended(&mut world, Acks::All);
+    assert_eq!(world.wait(&mut open), Err(AppendError::TimedOut), "though its own deadline is far away");
+    assert_eq!(world.view(1).role, Role::Follower);
+    let took_ms = world.now_ms - begun_ms;
+    assert!(took_ms <= 500, "answered after {took_ms} ms: two election timeouts to notice, one of grace");
 }
 
 #[test]
@@ -242,6 +256,7 @@ fn pipelined_retries_are_judged_right_across_a_failover() {
         world.held.clear();
         world.hold = None;
         world.isolate(1);
+        world.no_ticks.insert(NodeId(1));
         world.until("another leader", |world| world.confirmed_leader(KEY) != Some(NodeId(1)));
         let leader = world.confirmed_leader(KEY).unwrap().0;
         // The client repeats them in one go, as a pipelining producer does.
@@ -255,6 +270,7 @@ fn pipelined_retries_are_judged_right_across_a_failover() {
         }
         assert_eq!(world.produce(leader, numbered(9, 0, 6, "6")).unwrap().base_offset, Offset(6));
         world.recover();
+        world.no_ticks.clear();
         world.until("the old leader follows", |world| world.view(1).high_watermark == Offset(7));
         assert_eq!(world.values(1), ["0", "1", "2", "3", "4", "5", "6"], "no duplicate, no reordering");
         for answer in &mut lost {

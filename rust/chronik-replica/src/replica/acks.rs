@@ -204,10 +204,17 @@ impl Replica {
         Appended { base_offset, log_start: self.log().log_start(), duplicate: false }
     }
 
-    /// Leadership is lost: what was not proposed failed for sure, what was keeps waiting for its fate.
+    /// Leadership is lost: what was not proposed failed for sure. What was waits for one election timeout, in which
+    /// a new leader usually tells its fate; a node that is cut off would never learn it, and its clients should ask
+    /// elsewhere soon.
     pub(super) fn orphan_appends(&mut self, hint: Option<NodeId>, shared: &mut Shared) {
         self.fail_queued(&AppendError::NotLeader { hint }, shared);
         self.appends.producers.clear();
+        let latest_ms = shared.now_ms + shared.config.election_timeout_ms();
+        for waiter in self.appends.in_flight.iter_mut().flat_map(|proposal| &mut proposal.waiters) {
+            waiter.deadline_ms = waiter.deadline_ms.min(latest_ms);
+            self.appends.earliest_deadline_ms = self.appends.earliest_deadline_ms.min(waiter.deadline_ms);
+        }
         for proposal in std::mem::take(&mut self.appends.short) {
             // Committed, and nobody tells this node any more who else holds it.
             self.fail_proposal(proposal, &AppendError::NotEnoughReplicasAfterAppend, shared);

@@ -117,7 +117,7 @@ impl Replica {
 
     fn followers(&self, shared: &Shared) -> Vec<FollowerProgress> {
         let last = self.raw.raft.raft_log.last_index();
-        let active_ms = shared.config.election_ticks as u64 * shared.config.tick_ms;
+        let active_ms = shared.config.election_timeout_ms();
         let lag_max_ms = self.settings.replica_lag_max_ms;
         self.others()
             .map(|node| {

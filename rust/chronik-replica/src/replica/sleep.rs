@@ -100,7 +100,7 @@ impl Replica {
         let raft = &self.raw.raft;
         let last = Index(raft.raft_log.last_index());
         let lag_max_ms = self.settings.replica_lag_max_ms;
-        let silence_ms = shared.config.election_ticks as u64 * shared.config.tick_ms;
+        let silence_ms = shared.config.election_timeout_ms();
         self.is_settled(last)
             && self.is_confirmed()
             && raft.lead_transferee.is_none()

@@ -1,7 +1,8 @@
-//! The trap in raft-rs that the read gate is built around: a read context used twice releases a stale read.
+//! Traps in raft-rs that this crate is built around.
 //!
-//! Bare raft, no code of this crate: the test documents why contexts are never reused. If it fails after an
-//! upgrade of raft, the trap is gone and the rule may be reconsidered.
+//! Bare raft, no code of this crate: the tests document why read contexts are never reused, why barriers have
+//! messages of their own, and why appends are looked at before they leave. If one fails after an upgrade of raft,
+//! its trap is gone and the rule may be reconsidered.
 
 #![allow(clippy::unwrap_used, reason = "test code")]
 
@@ -15,7 +16,14 @@ impl Trio {
     fn new() -> Trio {
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let node = |id| {
-            let config = Config { id, pre_vote: true, check_quorum: true, ..Config::default() };
+            let config = Config {
+                id,
+                pre_vote: true,
+                check_quorum: true,
+                batch_append: true,
+                max_size_per_msg: 1 << 20,
+                ..Config::default()
+            };
             let storage = MemStorage::new_with_conf_state((vec![1, 2, 3], vec![]));
             RawNode::new(&config, storage, &logger).unwrap()
         };
@@ -168,4 +176,27 @@ fn raft_drops_reads_in_silence() {
     trio.node(1).raft.become_follower(term + 1, 0);
     trio.settle(&[1, 2, 3]);
     assert_eq!(trio.node(1).raft.pending_read_count(), 0, "thrown away, and nobody was told");
+}
+
+#[test]
+fn a_merged_append_may_not_follow_its_own_position() {
+    let mut trio = Trio::new();
+    trio.node(1).campaign().unwrap();
+    trio.settle(&[1, 2, 3]);
+    // Node 3 loses everything from index 2 on; the leader believes that it is up to date.
+    for _ in 0..3 {
+        trio.node(1).propose(vec![], b"lost".to_vec()).unwrap();
+        trio.settle(&[1, 2]);
+    }
+    // An empty append waits to be sent, as after every commit; then the refusal of an earlier one arrives.
+    trio.node(1).raft.send_append(3);
+    let mut refusal = Message::default();
+    refusal.set_msg_type(MessageType::MsgAppendResponse);
+    (refusal.from, refusal.to, refusal.term) = (3, 1, 1);
+    (refusal.reject, refusal.index, refusal.reject_hint, refusal.log_term) = (true, 4, 1, 1);
+    trio.node(1).step(refusal).unwrap();
+    let sent = trio.drain(1).0;
+    let append = sent.iter().find(|message| message.to == 3 && !message.entries.is_empty()).unwrap();
+    assert_eq!(append.entries[0].index, 2);
+    assert_eq!(append.index, 4, "it should be 1: the entries were merged into an append of another position");
 }
