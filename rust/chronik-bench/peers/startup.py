@@ -10,6 +10,7 @@ ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 20
 
 
 def mock():
+    """Start librdkafka's mock; seconds until its metadata shows three brokers, and what keeps it alive."""
     from confluent_kafka import Producer
 
     begin = time.perf_counter()
@@ -20,6 +21,7 @@ def mock():
 
 
 def chronik():
+    """Start chronik; seconds until `start` returns, and the cluster."""
     from chronik import Cluster
 
     begin = time.perf_counter()
@@ -28,6 +30,7 @@ def chronik():
 
 
 def main():
+    """Time both in turn."""
     samples = {"mock": [], "chronik": []}
     skipped = {}
     for _ in range(ROUNDS):
@@ -46,9 +49,10 @@ def main():
     for name, times in samples.items():
         if times:
             times.sort()
-            print(name, len(times), times[len(times) // 2], times[min(len(times) - 1, len(times) * 99 // 100)])
+            p50, p99 = times[len(times) // 2], times[min(len(times) - 1, len(times) * 99 // 100)]
+            sys.stdout.write(f"{name} {len(times)} {p50} {p99}\n")
         else:
-            print(name, "skipped", skipped.get(name, "no rounds"))
+            sys.stdout.write(f"{name} skipped {skipped.get(name, 'no rounds')}\n")
 
 
 main()

@@ -24,14 +24,15 @@ impl Server {
     /// Starts `chronik-bench serve` with these arguments and waits until it listens.
     pub fn start(args: &[&str]) -> Result<Server, BenchError> {
         let program = std::env::current_exe().map_err(BenchError::io("finding this program"))?;
-        let what = format!("starting serve {}", args.join(" "));
-        let mut process = Command::new(program)
-            .arg("serve")
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(BenchError::io(what.clone()))?;
+        let mut command = Command::new(program);
+        command.arg("serve").args(args);
+        Server::launch(command, &format!("starting serve {}", args.join(" ")))
+    }
+
+    /// Starts any program that keeps to the same agreement.
+    pub fn launch(mut command: Command, what: &str) -> Result<Server, BenchError> {
+        let mut process =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(BenchError::io(what))?;
         let input = process.stdin.take();
         let Some(output) = process.stdout.take() else {
             return Err(BenchError::Unexpected(format!("{what}: the child has no output")));

@@ -59,12 +59,29 @@ impl CpuClock {
             client_cores: client,
             server_cores: server,
             foreign_cores: (machine - client - server).max(0.0),
-            cores: thread_count() as f64,
+            cores: machine_cores() as f64,
         }
     }
 }
 
 impl CpuUse {
+    /// The shares as the table shows them: generator and server, in cores.
+    pub fn shares(&self) -> String {
+        format!("{:.2}/{:.2}", self.client_cores, self.server_cores)
+    }
+
+    /// The mean of several rounds.
+    pub fn mean(rounds: &[CpuUse]) -> CpuUse {
+        let count = rounds.len().max(1) as f64;
+        let mean = |value: fn(&CpuUse) -> f64| rounds.iter().map(value).sum::<f64>() / count;
+        CpuUse {
+            client_cores: mean(|round| round.client_cores),
+            server_cores: mean(|round| round.server_cores),
+            foreign_cores: mean(|round| round.foreign_cores),
+            cores: mean(|round| round.cores),
+        }
+    }
+
     /// Marks that a run deserves: somebody else was busy, or the generator was the limit.
     pub fn marks(&self) -> Vec<&'static str> {
         let mut marks = Vec::new();
@@ -78,9 +95,11 @@ impl CpuUse {
     }
 }
 
-/// Cores this process may use.
-pub fn thread_count() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+/// Cores of the machine, whatever this process is pinned to.
+pub fn machine_cores() -> usize {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let counted = stat.lines().filter(|line| line.starts_with("cpu") && !line.starts_with("cpu ")).count();
+    if counted > 0 { counted } else { std::thread::available_parallelism().map_or(1, usize::from) }
 }
 
 /// Resident memory of a process, in bytes.

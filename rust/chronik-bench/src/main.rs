@@ -6,7 +6,9 @@ use chronik_bench::drive::{self, ProduceArgs};
 use chronik_bench::error::BenchError;
 use chronik_bench::machine;
 use chronik_bench::report::{Report, Row};
-use chronik_bench::scenarios::{Settings, fsync, gate, idle, latency, limits, peers, startup, throughput};
+use chronik_bench::scenarios::{
+    Settings, fsync, gate, idle, kfake, latency, limits, peers, startup, throughput,
+};
 use chronik_bench::serve::{self, ServeArgs};
 use clap::{Parser, Subcommand};
 
@@ -15,7 +17,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "chronik-bench", version)]
 struct CommandLine {
     #[command(subcommand)]
-    command: Choice,
+    command: Option<Choice>,
     #[command(flatten)]
     settings: Settings,
     /// Print JSON instead of a table
@@ -28,7 +30,7 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Choice {
-    /// Everything with a target; what `make bench` runs
+    /// Everything with a target; what `make bench` runs, and the default
     All,
     /// What the machine gives: loopback, memory, disk, system call
     Limits,
@@ -44,6 +46,8 @@ enum Choice {
     Throughput,
     /// 64 connections on files with fsync
     Fsync,
+    /// The same loads on chronik and on franz-go's fake broker
+    Kfake,
     /// 1,000 partitions that nobody uses
     Idle,
     /// Load on a running broker, whoever's it is
@@ -67,6 +71,7 @@ const GATE_TCP: Measurement = ("gate over TCP", |settings| gate::run(settings, "
 const THROUGHPUT: Measurement = ("throughput", throughput::run);
 const FSYNC: Measurement = ("fsync", fsync::run);
 const IDLE: Measurement = ("idle", idle::run);
+const KFAKE: Measurement = ("kfake", kfake::run);
 const WHEEL: Measurement = ("wheel", |_| Ok(vec![peers::wheel()]));
 
 fn main() -> ExitCode {
@@ -81,7 +86,7 @@ fn main() -> ExitCode {
 }
 
 fn run(line: CommandLine) -> Result<ExitCode, BenchError> {
-    let measurements: &[Measurement] = match line.command {
+    let measurements: &[Measurement] = match line.command.unwrap_or(Choice::All) {
         Choice::Serve(args) => return serve::run(args).map(|()| ExitCode::SUCCESS),
         Choice::Null => {
             let args = ServeArgs { kind: serve::Kind::Null, core: None };
@@ -103,6 +108,7 @@ fn run(line: CommandLine) -> Result<ExitCode, BenchError> {
             GATE_TCP,
             THROUGHPUT,
             FSYNC,
+            KFAKE,
             IDLE,
             WHEEL,
         ],
@@ -113,6 +119,7 @@ fn run(line: CommandLine) -> Result<ExitCode, BenchError> {
         Choice::Startup => &[STARTUP, MOCK],
         Choice::Throughput => &[THROUGHPUT],
         Choice::Fsync => &[FSYNC],
+        Choice::Kfake => &[KFAKE],
         Choice::Idle => &[IDLE],
     };
     line.settings.pin_generator()?;
@@ -142,7 +149,7 @@ fn circumstances(settings: &Settings) -> Vec<(String, String)> {
     let pinned = if settings.pin { "generator and server on cores of their own" } else { "not pinned" };
     let line: Vec<String> = std::env::args().collect();
     [
-        ("machine", format!("{} cores, {}", machine::thread_count(), machine::cpu_model())),
+        ("machine", format!("{} cores, {}", machine::machine_cores(), machine::cpu_model())),
         ("build", format!("{build}, version {}, commit {commit}", env!("CARGO_PKG_VERSION"))),
         ("run", format!("{} ({pinned}, {} rounds)", line.join(" "), settings.rounds)),
     ]

@@ -46,6 +46,8 @@ pub struct Row {
     pub target: String,
     /// Whether it was.
     pub verdict: Verdict,
+    /// Cores used by generator and server; empty where that says nothing.
+    pub cpu: String,
     /// What makes the number doubtful: `busy`, `client-bound`.
     pub marks: Vec<&'static str>,
 }
@@ -60,20 +62,17 @@ impl Row {
             ratio: String::new(),
             target: target.into(),
             verdict: Verdict::Skipped,
+            cpu: String::new(),
             marks: Vec::new(),
         }
     }
 
-    /// Adds a mark once.
-    pub fn mark(&mut self, marks: impl IntoIterator<Item = &'static str>) {
-        for mark in marks {
-            if !self.marks.contains(&mark) {
-                self.marks.push(mark);
-            }
-        }
+    /// A number by itself, without a target.
+    pub fn plain(what: &str, reached: String) -> Row {
+        Row { reached, verdict: Verdict::None, ..Row::skipped(what, "", "") }
     }
 
-    fn cells(&self) -> [String; 7] {
+    fn cells(&self) -> [String; 8] {
         [
             self.what.clone(),
             self.reached.clone(),
@@ -81,6 +80,7 @@ impl Row {
             self.ratio.clone(),
             self.target.clone(),
             self.verdict.text().to_owned(),
+            self.cpu.clone(),
             self.marks.join(", "),
         ]
     }
@@ -95,15 +95,16 @@ pub struct Report {
     pub rows: Vec<Row>,
 }
 
-const COLUMNS: [&str; 7] = ["what", "reached", "limit or peer", "ratio (range)", "target", "", "marks"];
-const JSON_NAMES: [&str; 7] = ["what", "reached", "limit", "ratio", "target", "verdict", "marks"];
+const COLUMNS: [&str; 8] =
+    ["what", "reached", "limit or peer", "ratio (range)", "target", "", "cores client/server", "marks"];
+const JSON_NAMES: [&str; 8] = ["what", "reached", "limit", "ratio", "target", "verdict", "cpu", "marks"];
 
 impl Report {
     /// The table.
     pub fn table(&self) -> String {
-        let rows: Vec<[String; 7]> =
+        let rows: Vec<[String; 8]> =
             std::iter::once(COLUMNS.map(str::to_owned)).chain(self.rows.iter().map(Row::cells)).collect();
-        let mut widths = [0; 7];
+        let mut widths = [0; 8];
         for row in &rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());

@@ -6,7 +6,7 @@ use super::limits::{is_memory_file_system, syncs_per_s};
 use super::{Settings, median, ratios, show_ratio};
 use crate::client::Client;
 use crate::error::BenchError;
-use crate::machine::CpuClock;
+use crate::machine::{CpuClock, CpuUse};
 use crate::pump::{Lane, closed_loop};
 use crate::report::{Row, Verdict};
 use crate::requests::{ProduceFrame, batch};
@@ -35,14 +35,15 @@ fn measure(settings: &Settings, directory: &std::path::Path) -> Result<Row, Benc
     let frame = ProduceFrame::new(&Client::connect(leader)?, "fsync", 0, -1, &batch(1, 100)?)?;
     let lanes = vec![Lane { address: leader.to_owned(), frame }; CONNECTIONS];
     closed_loop(lanes.clone(), 1, REQUESTS_PER_ROUND / 4)?;
-    let clock = CpuClock::read(Some(server.pid()));
-    let mut rounds = Vec::new();
+    let (mut rounds, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..settings.rounds {
         let syncs = syncs_per_s(directory)?;
+        let clock = CpuClock::read(Some(server.pid()));
         let outcome = closed_loop(lanes.clone(), 1, REQUESTS_PER_ROUND)?;
+        cpu.push(clock.used());
         rounds.push((outcome.acks_per_s(), syncs));
     }
-    let ratio = ratios(rounds.iter().copied())?;
+    let (ratio, cpu) = (ratios(rounds.iter().copied())?, CpuUse::mean(&cpu));
     let mut row = Row {
         what: format!("files, fsync, RF 3, {CONNECTIONS} connections of 100 B"),
         reached: format!("{:.0} acks/s", median(rounds.iter().map(|(acks, _)| *acks))?),
@@ -50,10 +51,11 @@ fn measure(settings: &Settings, directory: &std::path::Path) -> Result<Row, Benc
         ratio: show_ratio(ratio),
         target: format!("≥ {TARGET}"),
         verdict: Verdict::of(ratio.median >= TARGET),
-        marks: clock.used().marks(),
+        cpu: cpu.shares(),
+        marks: cpu.marks(),
     };
     if is_memory_file_system(directory) {
-        row.mark(["no disk"]);
+        row.marks.push("no disk");
     }
     Ok(row)
 }

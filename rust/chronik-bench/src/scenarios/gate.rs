@@ -98,6 +98,7 @@ pub fn run(settings: &Settings, transport: &str) -> Result<Vec<Row>, BenchError>
         ungated_rounds += after - between;
         rounds.push((gated.p50_us(), ungated.p50_us(), floor.p50_us()));
     }
+    let cpu = clock.used();
     let fetches = REQUESTS_PER_ROUND * settings.rounds as u64;
     if gated_rounds < fetches || ungated_rounds >= fetches {
         return Err(BenchError::Unexpected(format!(
@@ -127,6 +128,7 @@ pub fn run(settings: &Settings, transport: &str) -> Result<Vec<Row>, BenchError>
             format!("≤ {INPROC_US} µs")
         },
         verdict: Verdict::of(reached_it),
-        marks: clock.used().marks(),
+        cpu: cpu.shares(),
+        marks: cpu.marks(),
     }])
 }

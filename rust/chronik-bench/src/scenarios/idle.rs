@@ -34,13 +34,10 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>, BenchError> {
     let above_mib = above as f64 / f64::from(1 << 20);
     let marks = used.marks();
     let row = |what: &str, reached: String, target: String, verdict: Verdict| Row {
-        what: what.into(),
-        reached,
-        limit: String::new(),
-        ratio: String::new(),
         target,
         verdict,
         marks: marks.clone(),
+        ..Row::plain(what, reached)
     };
     Ok(vec![
         row(

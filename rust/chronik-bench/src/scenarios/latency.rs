@@ -14,7 +14,7 @@ use super::{Settings, median, ratios, show_ratio};
 use crate::client::Client;
 use crate::error::BenchError;
 use crate::latencies::Latencies;
-use crate::machine::CpuClock;
+use crate::machine::{CpuClock, CpuUse};
 use crate::paced::{self, wait_until};
 use crate::report::{Row, Verdict};
 use crate::requests::{FetchFrame, ProduceFrame, batch};
@@ -33,7 +33,7 @@ const END_TO_END_PER_ROUND: u64 = 400;
 const CONSUMER_WAIT_MS: i32 = 10_000;
 
 /// Sends a produce and checks that it was acknowledged.
-fn produce(client: &mut Client, frame: &ProduceFrame) -> Result<(), BenchError> {
+pub(super) fn produce(client: &mut Client, frame: &ProduceFrame) -> Result<(), BenchError> {
     client.send(&frame.bytes)?;
     let answer = client.receive()?;
     if frame.succeeded(answer) {
@@ -61,7 +61,7 @@ pub fn produce_rows(settings: &Settings, transport: &str) -> Result<Vec<Row>, Be
         let reached = paced::closed_loop(&mut client, REQUESTS_PER_ROUND, |client| produce(client, &frame))?;
         closed.push((reached, floor));
     }
-    let closed_marks = clock.used().marks();
+    let closed_cpu = clock.used();
     let clock = CpuClock::read(Some(server.pid()));
     for _ in 0..settings.rounds {
         let count = OPEN_RATE as u64 / 2;
@@ -72,17 +72,12 @@ pub fn produce_rows(settings: &Settings, transport: &str) -> Result<Vec<Row>, Be
         let reached = paced::open_loop(&mut client, OPEN_RATE, count, |client, _| produce(client, &frame))?;
         open.push((reached.latencies, floor.latencies));
     }
-    let open_marks = clock.used().marks();
+    let open_cpu = clock.used();
     let name = |kind: &str| format!("produce 100 B, acks=all, RF 3, {transport}, 1 connection, {kind}");
     // Over TCP the way is two hops longer; the goal there is performance goal 9.
     let limits = if transport == "tcp" { (2.5, 4.0) } else { (1.5, 3.0) };
-    let mut rows = beside_round_trip(&name("closed loop"), &closed, limits, &closed_marks)?;
-    rows.extend(beside_round_trip(
-        &name(&format!("open loop at {OPEN_RATE}/s")),
-        &open,
-        limits,
-        &open_marks,
-    )?);
+    let mut rows = beside_round_trip(&name("closed loop"), &closed, limits, closed_cpu)?;
+    rows.extend(beside_round_trip(&name(&format!("open loop at {OPEN_RATE}/s")), &open, limits, open_cpu)?);
     Ok(rows)
 }
 
@@ -91,7 +86,7 @@ fn beside_round_trip(
     what: &str,
     rounds: &[(Latencies, Latencies)],
     (p50_times, p99_times): (f64, f64),
-    marks: &[&'static str],
+    cpu: CpuUse,
 ) -> Result<Vec<Row>, BenchError> {
     let mut rows = Vec::new();
     for (name, quantile, times) in [("p50", 0.5, p50_times), ("p99", 0.99, p99_times)] {
@@ -106,7 +101,8 @@ fn beside_round_trip(
             ratio: show_ratio(ratio),
             target: format!("≤ {times}"),
             verdict: Verdict::of(ratio.median <= times),
-            marks: marks.to_vec(),
+            cpu: cpu.shares(),
+            marks: cpu.marks(),
         });
     }
     Ok(rows)
@@ -139,7 +135,7 @@ pub fn end_to_end_rows(settings: &Settings) -> Result<Vec<Row>, BenchError> {
         }
         let what =
             format!("produce -> long-polling consumer at the {from}, RF 3, open loop at {END_TO_END_RATE}/s");
-        let mut both = beside_round_trip(&what, &rounds, (2.5, 10.0), &clock.used().marks())?;
+        let mut both = beside_round_trip(&what, &rounds, (2.5, 10.0), clock.used())?;
         // The goal is about the median; the 99th percentile is there to be seen.
         if let Some(p99) = both.get_mut(1) {
             (p99.target, p99.verdict) = (String::new(), Verdict::None);

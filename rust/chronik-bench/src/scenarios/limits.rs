@@ -10,7 +10,7 @@ use crate::client::{Client, connect_stream};
 use crate::error::BenchError;
 use crate::latencies::Latencies;
 use crate::paced;
-use crate::report::{Row, Verdict};
+use crate::report::Row;
 
 /// Bytes of one write of the stream.
 const STREAM_WRITE_BYTES: usize = 1 << 20;
@@ -18,8 +18,9 @@ const STREAM_WRITE_BYTES: usize = 1 << 20;
 const SYNC_APPEND_BYTES: usize = 4 << 10;
 /// `f_type` of a memory file system.
 const TMPFS_MAGIC: u64 = 0x0102_1994;
-/// `f_type` of an overlay without a disk of its own is not told apart: it syncs what lies below.
+/// How long appends and syncs are watched.
 const SYNC_TIME: Duration = Duration::from_millis(500);
+/// Bytes of one copy: more than the caches hold.
 const COPY_BYTES: usize = 64 << 20;
 
 /// Round trips to the echo server, one after the other, with requests of this size.
@@ -112,21 +113,12 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>, BenchError> {
     let sink = settings.serve(&["sink"])?;
     let stream = stream_bytes_per_s(sink.address()?, 2 << 30)?;
     let syncs = sync_latencies(&settings.data_dir)?;
-    let row = |what: &str, reached: String| Row {
-        what: what.into(),
-        reached,
-        limit: String::new(),
-        ratio: String::new(),
-        target: String::new(),
-        verdict: Verdict::None,
-        marks: Vec::new(),
-    };
     let disk = if is_memory_file_system(&settings.data_dir) { " (memory file system!)" } else { "" };
     Ok(vec![
-        row("loopback round trip, 200 B and 64 B", round_trips.to_string()),
-        row("loopback stream, 1 MiB writes", format!("{:.2} GB/s", stream / 1e9)),
-        row("memcpy, 64 MiB", format!("{:.2} GB/s", copy_bytes_per_s() / 1e9)),
-        row("append 4 KiB + fdatasync", format!("{syncs}{disk}")),
-        row("system call", format!("{:.2} µs", system_calls().p50_us())),
+        Row::plain("loopback round trip, 200 B and 64 B", round_trips.to_string()),
+        Row::plain("loopback stream, 1 MiB writes", format!("{:.2} GB/s", stream / 1e9)),
+        Row::plain("memcpy, 64 MiB", format!("{:.2} GB/s", copy_bytes_per_s() / 1e9)),
+        Row::plain("append 4 KiB + fdatasync", format!("{syncs}{disk}")),
+        Row::plain("system call", format!("{:.2} µs", system_calls().p50_us())),
     ])
 }

@@ -3,6 +3,7 @@
 pub mod fsync;
 pub mod gate;
 pub mod idle;
+pub mod kfake;
 pub mod latency;
 pub mod limits;
 pub mod peers;

@@ -6,7 +6,6 @@ use std::process::Command;
 
 use super::Settings;
 use crate::error::BenchError;
-use crate::machine::CpuClock;
 use crate::report::{Row, Verdict};
 
 const STARTUP_SCRIPT: &str = include_str!("../../peers/startup.py");
@@ -20,7 +19,6 @@ pub fn startup(settings: &Settings) -> Result<Vec<Row>, BenchError> {
     let Some(python) = python() else {
         return Ok(vec![Row::skipped(what, target, "no .venv/bin/python and no python3")]);
     };
-    let clock = CpuClock::read(None);
     let rounds = (STARTS_PER_ROUND * settings.rounds).to_string();
     let output = Command::new(&python)
         .args(["-c", STARTUP_SCRIPT, &rounds])
@@ -32,8 +30,6 @@ pub fn startup(settings: &Settings) -> Result<Vec<Row>, BenchError> {
         let number = line.split_whitespace().nth(2).and_then(|number| number.parse().ok());
         number.ok_or_else(|| format!("{name}: {}", line.trim_start_matches(name).trim()))
     };
-    let marks: Vec<&'static str> =
-        clock.used().marks().into_iter().filter(|mark| *mark == "client-bound").collect();
     Ok(vec![match (median("chronik"), median("mock")) {
         (Ok(chronik), Ok(mock)) => Row {
             what: what.into(),
@@ -42,7 +38,8 @@ pub fn startup(settings: &Settings) -> Result<Vec<Row>, BenchError> {
             ratio: format!("{:.2}", chronik / mock),
             target: target.into(),
             verdict: Verdict::of(chronik <= mock),
-            marks,
+            cpu: String::new(),
+            marks: Vec::new(),
         },
         (Err(why), _) | (_, Err(why)) => Row::skipped(what, target, &why),
     }])
@@ -58,13 +55,12 @@ pub fn wheel() -> Row {
     };
     let megabytes = bytes as f64 / 1e6;
     Row {
-        what: format!("{what} {}", path.file_name().unwrap_or_default().to_string_lossy()),
-        reached: format!("{megabytes:.1} MB"),
-        limit: String::new(),
-        ratio: String::new(),
         target,
         verdict: Verdict::of(megabytes <= WHEEL_MB_MAX),
-        marks: Vec::new(),
+        ..Row::plain(
+            &format!("{what} {}", path.file_name().unwrap_or_default().to_string_lossy()),
+            format!("{megabytes:.1} MB"),
+        )
     }
 }
 

@@ -44,13 +44,10 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>, BenchError> {
     // Cluster and generator share the process here, so only foreign load marks the rows.
     let marks: Vec<&'static str> = clock.used().marks().into_iter().filter(|mark| *mark == "busy").collect();
     let row = |what: &str, value_us: f64, target_ms: Option<f64>| Row {
-        what: what.into(),
-        reached: format!("{:.2} ms", value_us / 1e3),
-        limit: String::new(),
-        ratio: String::new(),
         target: target_ms.map_or_else(String::new, |target| format!("≤ {target} ms")),
         verdict: target_ms.map_or(Verdict::None, |target| Verdict::of(value_us <= target * 1e3)),
         marks: marks.clone(),
+        ..Row::plain(what, format!("{:.2} ms", value_us / 1e3))
     };
     Ok(vec![
         row("Cluster(3) start, all nodes in every Metadata, p50", starts.p50_us(), Some(START_P50_MS)),

@@ -5,37 +5,51 @@ use super::{Settings, median, ratios, show_ratio};
 use crate::child::Server;
 use crate::client::Client;
 use crate::error::BenchError;
-use crate::machine::CpuClock;
+use crate::machine::{CpuClock, CpuUse};
 use crate::pump::{Lane, closed_loop};
 use crate::report::{Row, Verdict};
 use crate::requests::{ProduceFrame, large_batch};
 use crate::topics;
 
 /// Batches of one round: about 0.4 GB, small enough for memory, long enough for the clock.
-const BATCHES_PER_ROUND: u64 = 400;
+pub(super) const BATCHES_PER_ROUND: u64 = 400;
 /// Requests in flight.
 const DEPTH: usize = 4;
 const STREAM_BYTES: u64 = 1 << 30;
 
-/// Produces one round to a fresh topic and deletes it. Returns MB/s.
-fn round(server: &Server, number: usize, replication_factor: i16, batches: u64) -> Result<f64, BenchError> {
+/// Produces one round to a fresh topic and deletes it.
+pub(super) fn round(
+    server: &Server,
+    number: usize,
+    replication_factor: i16,
+    batches: u64,
+) -> Result<Sample, BenchError> {
     let topic = format!("throughput-rf{replication_factor}-{number}");
     let mut admin = Client::connect(server.address()?)?;
     let placement = topics::create(&mut admin, &topic, 1, replication_factor, &[])?;
     let leader = placement.leader(0)?;
     let frame = ProduceFrame::new(&Client::connect(leader)?, &topic, 0, -1, &large_batch()?)?;
+    let clock = CpuClock::read(Some(server.pid()));
     let outcome = closed_loop(vec![Lane { address: leader.to_owned(), frame }], DEPTH, batches)?;
+    let cpu = clock.used();
     topics::delete(&mut admin, &topic)?;
-    Ok(outcome.mb_per_s())
+    Ok(Sample { mb_per_s: outcome.mb_per_s(), cpu })
 }
 
-/// One interleaved round of everything, in MB/s.
+/// One measurement.
+#[derive(Clone, Copy)]
+pub(super) struct Sample {
+    pub(super) mb_per_s: f64,
+    pub(super) cpu: CpuUse,
+}
+
+/// One interleaved round of everything.
 struct Round {
-    null: f64,
-    single: f64,
-    replicated: f64,
-    stream: f64,
-    over_tcp: f64,
+    null: Sample,
+    single: Sample,
+    replicated: Sample,
+    over_tcp: Sample,
+    stream_mb_per_s: f64,
 }
 
 /// The rows.
@@ -48,40 +62,39 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>, BenchError> {
     for (server, replication_factor) in [(&null, 1), (&inproc, 1), (&inproc, 3), (&tcp, 3)] {
         round(server, usize::MAX, replication_factor, BATCHES_PER_ROUND)?;
     }
-    let clock = CpuClock::read(Some(inproc.pid()));
     let mut rounds = Vec::new();
     for number in 0..settings.rounds {
         rounds.push(Round {
             null: round(&null, number, 1, BATCHES_PER_ROUND)?,
             single: round(&inproc, number, 1, BATCHES_PER_ROUND)?,
             replicated: round(&inproc, number, 3, BATCHES_PER_ROUND)?,
-            stream: stream_bytes_per_s(sink.address()?, STREAM_BYTES)? / 1e6,
+            stream_mb_per_s: stream_bytes_per_s(sink.address()?, STREAM_BYTES)? / 1e6,
             over_tcp: round(&tcp, number, 3, BATCHES_PER_ROUND)?,
         });
     }
-    // The other servers of the comparison are not foreign load, so only the generator's share is judged here.
-    let marks: Vec<&'static str> =
-        clock.used().marks().into_iter().filter(|mark| *mark == "client-bound").collect();
     let row = |what: &str,
                limit_name: &str,
-               reached: fn(&Round) -> f64,
-               limit: fn(&Round) -> f64,
+               reached: fn(&Round) -> Sample,
+               limit_mb_per_s: fn(&Round) -> f64,
                target: f64|
      -> Result<Row, BenchError> {
-        let ratio = ratios(rounds.iter().map(|round| (reached(round), limit(round))))?;
+        let cpu: Vec<CpuUse> = rounds.iter().map(|round| reached(round).cpu).collect();
+        let cpu = CpuUse::mean(&cpu);
+        let ratio = ratios(rounds.iter().map(|round| (reached(round).mb_per_s, limit_mb_per_s(round))))?;
         Ok(Row {
             what: format!("1 MiB batches, acks=all, memory, {what}"),
-            reached: format!("{:.0} MB/s", median(rounds.iter().map(reached))?),
-            limit: format!("{limit_name} {:.0} MB/s", median(rounds.iter().map(limit))?),
+            reached: format!("{:.0} MB/s", median(rounds.iter().map(|round| reached(round).mb_per_s))?),
+            limit: format!("{limit_name} {:.0} MB/s", median(rounds.iter().map(limit_mb_per_s))?),
             ratio: show_ratio(ratio),
             target: format!("≥ {target}"),
             verdict: Verdict::of(ratio.median >= target),
-            marks: marks.clone(),
+            cpu: cpu.shares(),
+            marks: cpu.marks(),
         })
     };
     Ok(vec![
-        row("RF 3, in process", "own RF 1", |round| round.replicated, |round| round.single, 0.6)?,
-        row("RF 1", "null broker", |round| round.single, |round| round.null, 0.5)?,
-        row("RF 3, TCP", "stream / 3", |round| round.over_tcp, |round| round.stream / 3.0, 0.6)?,
+        row("RF 3, in process", "own RF 1", |round| round.replicated, |round| round.single.mb_per_s, 0.6)?,
+        row("RF 1", "null broker", |round| round.single, |round| round.null.mb_per_s, 0.5)?,
+        row("RF 3, TCP", "stream / 3", |round| round.over_tcp, |round| round.stream_mb_per_s / 3.0, 0.6)?,
     ])
 }
