@@ -43,8 +43,20 @@ impl LeaderState {
         self.control.take()
     }
 
-    pub(super) fn put_control_back(&mut self, control: Control) {
-        self.control = Some(control);
+    pub(super) fn has_control(&self) -> bool {
+        self.control.is_some()
+    }
+
+    /// Lets a control entry wait. One waits at a time: of two moves of the log start the farther one, and a move
+    /// before a clock, which is proposed again when it is next looked at.
+    fn want_control(&mut self, control: Control) {
+        self.control = Some(match (self.control.take(), control) {
+            (Some(Control::LogStart(first)), Control::LogStart(second)) => {
+                Control::LogStart(first.max(second))
+            }
+            (Some(first @ Control::LogStart(_)), Control::ProducerClock { .. }) => first,
+            (_, control) => control,
+        });
     }
 
     pub(super) fn log_start_settled(&mut self) {
@@ -214,7 +226,7 @@ impl Replica {
 
     fn propose_control(&mut self, control: Control, shared: &mut Shared) {
         self.wake_up(shared);
-        self.lead.control = Some(control);
+        self.lead.want_control(control);
         self.mark_dirty(shared);
     }
 

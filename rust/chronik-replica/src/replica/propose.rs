@@ -71,19 +71,17 @@ impl Replica {
 
     /// Proposes what waits, within the bounds of a ready.
     pub(super) fn propose_queued(&mut self, shared: &mut Shared) {
-        let control = self.lead.take_control();
-        if (self.appends.queued.is_empty() && control.is_none()) || !self.is_confirmed() {
-            if let Some(control) = control {
-                self.lead.put_control_back(control);
-            }
+        if (self.appends.queued.is_empty() && !self.lead.has_control()) || !self.is_confirmed() {
             return;
         }
         if let Some(target) = self.raw.raft.lead_transferee {
             return self.fail_queued(&AppendError::NotLeader { hint: node_of(target) }, shared);
         }
-        if !shared.has_room(self.appends.queued_bytes, shared.config.disk_reserve_bytes) {
+        if !self.appends.queued.is_empty()
+            && !shared.has_room(self.appends.queued_bytes, shared.config.disk_reserve_bytes)
+        {
             shared.counters.disk_full_refusals.increment();
-            return self.fail_queued(&AppendError::Storage, shared);
+            self.fail_queued(&AppendError::Storage, shared);
         }
         let (mut entries, mut proposals) = (Vec::new(), Vec::new());
         let first = self.raw.raft.raft_log.last_index() + 1;
@@ -96,7 +94,8 @@ impl Replica {
                 proposals.push(proposal);
             }
         }
-        if let Some(control) = control {
+        // Even on a full disk: the reserve is for entries like this one, and a move of the log start frees space.
+        if let Some(control) = self.lead.take_control() {
             entries.push(control_entry(control));
         }
         self.hand_to_raft(entries, proposals, Index(first), shared);

@@ -1,0 +1,76 @@
+//! What happens at the edges of room: full disks, members far behind, replicas that go while work is under way.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+mod harness;
+
+use std::sync::Arc;
+
+use chronik_log::LogConfig;
+use chronik_replica::*;
+use chronik_wire::types::{NodeId, Offset};
+use harness::*;
+use raft::eraftpb::MessageType;
+
+fn retaining(bytes: u64) -> TopicSettings {
+    TopicSettings { retention_ms: None, retention_bytes: Some(bytes), ..TopicSettings::default() }
+}
+
+fn big() -> String {
+    "x".repeat(1_000)
+}
+
+/// A world of small segments with 40 KiB of records.
+fn filled(adjust: impl Fn(HostConfig) -> HostConfig) -> World {
+    let mut world = World::with(3, adjust);
+    world.log = Arc::new(LogConfig { segment_bytes: 4 * 1024, ..LogConfig::default() });
+    world.create_all(KEY, retaining(8 * 1024));
+    for _ in 0..40 {
+        world.produce(1, batch(&[&big()])).unwrap();
+    }
+    world
+}
+
+fn run_retention(world: &mut World) {
+    for node in 1..=3 {
+        world.host(node).run_retention(2_000_000);
+    }
+    world.settle();
+}
+
+#[test]
+fn retention_frees_a_full_disk() {
+    let mut world = filled(|config| HostConfig { disk_reserve_bytes: 16 * 1024, ..config });
+    for node in 1..=3 {
+        let disk = world.node(node).disk.clone();
+        disk.set_quota(Some(disk.used_bytes() + 12 * 1024));
+    }
+    assert_eq!(world.produce(1, batch(&[&big()])), Err(AppendError::Storage), "the rest is reserved");
+    run_retention(&mut world);
+    assert!(world.view(1).log_start > Offset(20), "the move of the log start needs no room");
+    assert_eq!(world.produce(1, batch(&[&big()])).unwrap().base_offset, Offset(40));
+    assert_eq!(world.view(3).log_start, world.view(1).log_start);
+}
+
+#[test]
+fn retention_waits_for_the_end_of_a_transfer() {
+    let mut world = filled(|config| config);
+    world.hold = Some(Box::new(
+        |flight| matches!(&flight.message, ReplicaMessage::Raft(message) if message.get_msg_type() == MessageType::MsgTimeoutNow),
+    ));
+    world.host(1).transfer_leader(KEY, NodeId(2)).unwrap();
+    world.settle();
+    run_retention(&mut world);
+    assert_eq!(world.view(1).log_start, Offset(0), "nothing is proposed during a transfer");
+    world.until("the transfer is given up and the log start moves", |world| {
+        world.confirmed_leader(KEY) == Some(NodeId(1)) && world.view(1).log_start > Offset(20)
+    });
+}
+
+#[test]
+fn of_two_moves_of_the_log_start_the_farther_one_counts() {
+    let mut world = filled(|config| config);
+    world.host(1).move_log_start(KEY, Offset(30)).unwrap();
+    world.host(1).move_log_start(KEY, Offset(10)).unwrap();
+    world.settle();
+    assert_eq!(world.view(1).log_start, Offset(30));
+}
