@@ -1,9 +1,10 @@
 //! Every bound of this crate, in one place. A queue, map, frame or wait that is not named here does not grow.
 
-/// Largest raft append message in bytes before raft starts another one.
+/// Largest raft append message in bytes, one entry apart that is larger by itself.
 pub const APPEND_MESSAGE_BYTES_MAX: u64 = 1024 * 1024;
-/// Append messages a leader may have in flight to one follower.
-pub const APPEND_MESSAGES_IN_FLIGHT_MAX: usize = 256;
+/// Append messages a leader may have in flight to one follower. For a member that catches up raft reads all of them
+/// at once, so this many portions of a lagging member's log are in memory.
+pub const APPEND_MESSAGES_IN_FLIGHT_MAX: usize = 32;
 /// Bytes of committed entries handed out by one `ready()`, so that catching up does not hold a whole log in memory.
 pub const COMMITTED_BYTES_PER_READY_MAX: u64 = 8 * 1024 * 1024;
 

@@ -3,6 +3,8 @@
 
 mod harness;
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use chronik_log::LogConfig;
@@ -73,4 +75,46 @@ fn of_two_moves_of_the_log_start_the_farther_one_counts() {
     world.host(1).move_log_start(KEY, Offset(10)).unwrap();
     world.settle();
     assert_eq!(world.view(1).log_start, Offset(30));
+}
+
+/// Bytes of the appends that a leader sends to a member.
+#[derive(Default)]
+struct Fed {
+    largest: usize,
+    since_answer: usize,
+    most_since_answer: usize,
+}
+
+#[test]
+fn a_member_far_behind_is_fed_in_portions() {
+    let mut world = World::elected();
+    world.isolate(3);
+    let value = "x".repeat(400 * 1024);
+    for _ in 0..120 {
+        world.produce(1, batch(&[&value])).unwrap();
+    }
+    let fed: Rc<RefCell<Fed>> = Rc::default();
+    let seen = Rc::clone(&fed);
+    world.hold = Some(Box::new(move |flight| {
+        let ReplicaMessage::Raft(message) = &flight.message else { return false };
+        let mut fed = seen.borrow_mut();
+        if flight.to == NodeId(3) && message.get_msg_type() == MessageType::MsgAppend {
+            let bytes: usize = message.get_entries().iter().map(|entry| entry.data.len()).sum();
+            fed.largest = fed.largest.max(bytes);
+            fed.since_answer += bytes;
+            fed.most_since_answer = fed.most_since_answer.max(fed.since_answer);
+        } else if flight.from == NodeId(3) {
+            fed.since_answer = 0;
+        }
+        false
+    }));
+    world.recover();
+    world.until("node 3 caught up", |world| world.view(3).high_watermark == Offset(120));
+    assert_eq!(world.values(3).len(), 120);
+    let portion = limits::APPEND_MESSAGE_BYTES_MAX as usize;
+    let fed = fed.borrow();
+    assert!(fed.largest <= portion, "an append of {} bytes", fed.largest);
+    assert!(fed.most_since_answer <= limits::APPEND_MESSAGES_IN_FLIGHT_MAX * portion);
+    assert!(fed.most_since_answer < 40 << 20, "{} bytes before an answer", fed.most_since_answer);
+    assert!(fed.most_since_answer > 2 * portion, "the window is used");
 }

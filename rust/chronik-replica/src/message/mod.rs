@@ -2,10 +2,13 @@
 //!
 //! Raft's own messages, the read barrier (never raft's ReadIndex, which drops requests in silence), and the
 //! leader's word that a group may sleep. [`codec`] turns them into bytes; in one process they travel as they are.
+//! [`portion`] cuts appends to size before either.
 
 mod codec;
+mod portion;
 
 pub(crate) use codec::is_sendable;
+pub(crate) use portion::in_portions;
 
 use bytes::Bytes;
 use chronik_log::{Index, Term};

@@ -12,7 +12,7 @@ use super::persist::is_disk_full;
 use crate::host::shared::Shared;
 use crate::ids::node_of;
 use crate::limits;
-use crate::message::{ReplicaMessage, is_sendable};
+use crate::message::{ReplicaMessage, in_portions, is_sendable};
 
 impl Replica {
     /// Handles everything that came in since the last turn.
@@ -82,7 +82,9 @@ impl Replica {
                 shared.counters.snapshots_sent.increment();
                 self.lead.on_snapshot_sent(to, shared.now_ms);
             }
-            shared.send(to, self.key, ReplicaMessage::Raft(message));
+            for message in in_portions(message) {
+                shared.send(to, self.key, ReplicaMessage::Raft(message));
+            }
         }
     }
 
