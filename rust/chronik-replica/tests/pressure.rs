@@ -118,3 +118,30 @@ fn a_member_far_behind_is_fed_in_portions() {
     assert!(fed.most_since_answer < 40 << 20, "{} bytes before an answer", fed.most_since_answer);
     assert!(fed.most_since_answer > 2 * portion, "the window is used");
 }
+
+#[test]
+fn a_repetition_waits_for_as_many_members_as_its_original() {
+    let mut world = World::new(3);
+    let settings = TopicSettings { min_insync_replicas: 3, ..TopicSettings::default() };
+    world.create_all(KEY, settings);
+    world.hold = Some(Box::new(|flight| {
+        flight.to == NodeId(3)
+            && matches!(&flight.message, ReplicaMessage::Raft(message) if !message.get_entries().is_empty())
+    }));
+    let deadline_ms = world.now_ms + 100;
+    let mut first = world.host(1).append(KEY, numbered(9, 0, 0, "a"), Acks::All, deadline_ms);
+    assert_eq!(world.wait(&mut first), Err(AppendError::NotEnoughReplicasAfterAppend));
+    let mut again = world.append(1, numbered(9, 0, 0, "a"));
+    world.settle();
+    assert!(is_open(&mut again), "two of three hold it, as before");
+    let deadline_ms = world.now_ms + 100;
+    let mut hasty = world.host(1).append(KEY, numbered(9, 0, 0, "a"), Acks::All, deadline_ms);
+    assert_eq!(world.wait(&mut hasty), Err(AppendError::NotEnoughReplicasAfterAppend));
+    let mut weak = world.host(1).append(KEY, numbered(9, 0, 0, "a"), Acks::Leader, LATE);
+    world.settle();
+    assert!(weak.try_recv().unwrap().unwrap().duplicate, "acks=1 asks the leader only");
+    world.release();
+    let again = world.wait(&mut again).unwrap();
+    assert_eq!((again.base_offset, again.duplicate), (Offset(0), true));
+    assert_eq!(world.values(3), ["a"]);
+}

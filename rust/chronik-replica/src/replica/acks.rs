@@ -74,7 +74,7 @@ pub(super) struct Appends {
     /// Proposed and not applied, in log order.
     pub(super) in_flight: VecDeque<Proposal>,
     pub(super) in_flight_bytes: usize,
-    /// Applied, and held by too few members.
+    /// Applied, and held by too few members; in log order.
     pub(super) short: VecDeque<Proposal>,
     pub(super) producers: PendingProducers,
     /// The leader's log end, its uncommitted proposals included.
@@ -185,6 +185,23 @@ impl Replica {
             let Some(proposal) = self.appends.short.pop_front() else { return };
             let appended = self.appended(proposal.base_offset);
             proposal.waiters.into_iter().for_each(|waiter| answer(waiter, Ok(appended)));
+        }
+    }
+
+    /// Answers the repetition of an applied batch. The original may still be held by too few members: then its
+    /// repetition waits for them too.
+    pub(super) fn join_applied(&mut self, base_offset: Offset, waiting: AppendWaiter) {
+        let index = self.log().index_of_offset(base_offset).ok();
+        let missing = |index: &Index| self.holders(*index) < self.settings.min_insync_replicas;
+        match index.filter(missing).filter(|_| waiting.acks == Acks::All) {
+            Some(index) => {
+                let waiters = SmallVec::from_iter([waiting]);
+                let proposal = Proposal { index, term: self.term(), base_offset, bytes: 0, waiters };
+                let at = self.appends.short.partition_point(|other| other.index <= index);
+                self.appends.short.insert(at, proposal);
+            }
+            // Records below the log start were held by enough members when there was a log to hold them.
+            None => answer(waiting, Ok(self.appended(base_offset))),
         }
     }
 

@@ -170,7 +170,7 @@ impl Replica {
                 shared.counters.duplicate_batches.increment();
                 waiting.duplicate = true;
                 return match original {
-                    Original::Applied(base_offset) => answer(waiting, Ok(self.appended(base_offset))),
+                    Original::Applied(base_offset) => self.join_applied(base_offset, waiting),
                     Original::InFlight(index) => self.join(index, waiting),
                 };
             }
