@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use chronik_log::LogConfig;
+use chronik_log::{LogConfig, UnsyncedPolicy};
 use chronik_replica::*;
 use chronik_wire::types::{NodeId, Offset};
 use harness::*;
@@ -144,4 +144,26 @@ fn a_repetition_waits_for_as_many_members_as_its_original() {
     let again = world.wait(&mut again).unwrap();
     assert_eq!((again.base_offset, again.duplicate), (Offset(0), true));
     assert_eq!(world.values(3), ["a"]);
+}
+
+#[test]
+fn the_sync_of_a_removed_replica_says_nothing_about_its_successor() {
+    let mut world = World::with(1, |config| HostConfig { sync: SyncMode::Deferred, ..config });
+    world.create_all(KEY, TopicSettings::default());
+    for _ in 0..10 {
+        world.produce(1, batch(&["old"])).unwrap();
+    }
+    world.node(1).hold_syncs = true;
+    let mut lost = world.append(1, batch(&["old"]));
+    world.settle();
+    world.host(1).remove_replica(KEY, true).unwrap();
+    assert_eq!(lost.try_recv().unwrap(), Err(AppendError::TimedOut));
+    world.open(NodeId(1), KEY, TopicSettings::default());
+    world.node(1).hold_syncs = false;
+    assert_eq!(world.produce(1, batch(&["new"])), ok(0));
+    assert!(!world.view(1).stopped);
+    world.crash(1, UnsyncedPolicy::Keep);
+    world.restart(1);
+    world.until("it leads again", |world| world.confirmed_leader(KEY) == Some(NodeId(1)));
+    assert_eq!(world.values(1), ["new"]);
 }

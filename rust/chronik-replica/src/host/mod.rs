@@ -94,6 +94,7 @@ impl Host {
         let mut replica = self.replicas.remove(&key).ok_or(ReplicaError::NotHosted(key))?;
         replica.on_removed(&mut self.shared);
         self.shared.forget(key);
+        self.sync.forget(key);
         if !delete_data {
             return Ok(());
         }
@@ -165,6 +166,7 @@ impl Host {
                     // Not even its waiters can be answered in order; dropping it answers them.
                     self.replicas.remove(&key);
                     self.shared.forget(key);
+                    self.sync.forget(key);
                 }
                 None
             }

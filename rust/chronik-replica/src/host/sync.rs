@@ -3,6 +3,8 @@
 //! While a job is under way on the disk thread, turns go on and logs collect; the next job takes them all. Each
 //! replica's promises leave when its part came back.
 
+use std::collections::BTreeSet;
+
 use chronik_log::{LogError, SyncBatch, SyncDone};
 use chronik_wire::types::PartitionKey;
 
@@ -53,11 +55,20 @@ impl SyncReport {
 pub(super) struct SyncState {
     under_way: Option<SyncTicket>,
     started: u64,
+    /// Replicas removed since the job started: its report says nothing about a successor of the same name.
+    removed: BTreeSet<PartitionKey>,
 }
 
 impl SyncState {
     pub(super) fn wants_turn(&self, shared: &Shared) -> bool {
         self.under_way.is_none() && !shared.unsynced.is_empty()
+    }
+
+    /// A replica is gone.
+    pub(super) fn forget(&mut self, key: PartitionKey) {
+        if self.under_way.is_some() {
+            self.removed.insert(key);
+        }
     }
 }
 
@@ -89,7 +100,8 @@ impl Host {
             return;
         }
         self.sync.under_way = None;
-        for (key, result) in report.logs {
+        let removed = std::mem::take(&mut self.sync.removed);
+        for (key, result) in report.logs.into_iter().filter(|(key, _)| !removed.contains(key)) {
             self.with_replica(key, |replica, shared| replica.on_synced(result, shared));
         }
         if let Some(key) = self.shared.unsynced.first().copied() {
