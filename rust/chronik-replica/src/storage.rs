@@ -44,7 +44,9 @@ impl Storage for LogStorage {
         max_size: impl Into<Option<u64>>,
         _context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
-        let max_bytes = max_size.into().unwrap_or(u64::MAX);
+        // Only a campaign asks without a bound: it looks for membership changes among everything that is not applied,
+        // which after a restart may be a whole segment. There are none, so the first portion tells it as much.
+        let max_bytes = max_size.into().unwrap_or(limits::APPEND_MESSAGE_BYTES_MAX);
         let entries = self.log.entries(Index(low), Index(high), max_bytes).map_err(storage_error)?;
         Ok(entries.into_iter().map(entry::to_raft).collect())
     }
@@ -104,4 +106,27 @@ pub(crate) fn decode_voters(bytes: Bytes) -> Result<Vec<u64>, CodecError> {
 /// The term of an entry that is known to be in the log.
 pub(crate) fn term_of(log: &PartitionLog, index: Index) -> Result<Term, LogError> {
     if index == Index::ZERO { Ok(Term(0)) } else { log.term(index) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use chronik_log::{Entry as LogEntry, EntryKind, LogConfig, MemDisk};
+
+    #[test]
+    fn a_campaign_does_not_read_the_whole_log() {
+        let mut log =
+            PartitionLog::open(Arc::new(MemDisk::new()), "p", Arc::new(LogConfig::default())).unwrap();
+        let data = Bytes::from(vec![7; 300 << 10]);
+        let entry = |index| LogEntry::new(Index(index), Term(1), EntryKind::Control, data.clone());
+        log.append(&(1..=20).map(entry).collect::<Vec<_>>()).unwrap();
+        let storage = LogStorage { log, voters: vec![1] };
+        let read = |max_size: Option<u64>| {
+            storage.entries(1, 21, max_size, GetEntriesContext::empty(false)).unwrap().len()
+        };
+        assert_eq!(read(Some(u64::MAX)), 20);
+        assert_eq!(read(None), 3, "one portion");
+    }
 }
