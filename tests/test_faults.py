@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Producer
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 import chronik
 from chronik.testing import Connection, encode_batch, wait_for
 from idempotent import IdempotentSends
-from support import Replicas, Rises, read_with_kafka_python
+from support import Replicas, read_with_kafka_python
 
 ROUNDS = 6
 RECORDS_PER_ROUND = 40
@@ -203,45 +203,6 @@ def test_no_producer_notices_a_followers_fault(chronik_cluster, topic, fault):
             assert producer.send(topic, b"during").get(timeout=10).offset == number + 1
     finally:
         producer.close()
-
-
-@pytest.mark.parametrize("fault", ["kill", "freeze", "isolate"])
-def test_a_kafka_python_consumer_with_a_rack_gets_past_its_followers_fault(chronik_cluster, topic, fault):
-    """F7: Metadata drops the node, and with it the client drops its preference."""
-    leader, follower = chronik_cluster.leader(topic), chronik_cluster.followers(topic)[0]
-    consumer = KafkaConsumer(
-        bootstrap_servers=chronik_cluster.bootstrap_servers,
-        client_rack=follower.rack,
-        group_id=None,
-        auto_offset_reset="earliest",
-        metadata_max_age_ms=1000,
-        request_timeout_ms=3000,
-        fetch_max_wait_ms=200,
-    )
-    values: list[bytes] = []
-
-    def poll(until: int) -> bool:
-        for records in consumer.poll(timeout_ms=100).values():
-            values.extend(record.value for record in records)
-        return len(values) >= until
-
-    try:
-        consumer.assign([TopicPartition(topic, 0)])
-        consumer.seek_to_beginning()
-        rises = Rises([follower])
-        with Connection(leader.bootstrap_servers) as writer:
-            assert writer.produce(topic, [b"a", b"b"]).error_code == 0
-            wait_for(lambda: poll(2), 15)
-            assert rises.of(follower, "fetches_served_as_follower") > 0
-            if fault == "isolate":
-                chronik_cluster.isolate(follower)
-            else:
-                getattr(follower, fault)()
-            assert writer.produce(topic, [b"c"]).error_code == 0
-            wait_for(lambda: poll(3), 15)
-    finally:
-        consumer.close()
-    assert values == [b"a", b"b", b"c"]
 
 
 def test_a_restarted_node_keeps_its_addresses_and_catches_up(chronik_cluster, topic):

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .._kafka import Connection
+from .._waiting import wait_for
 from ..cluster import Cluster
 from ..errors import ChronikError
 
 CLUSTERS_MAX: Final = 4
+RECOVERY_SECONDS: Final = 3.0
 
 
 class Pool:
@@ -53,11 +55,19 @@ def _is_clean(cluster: Cluster) -> bool:
         for node in cluster.nodes:
             node.thaw()
         cluster.recover()
-        for topic in topics_of(cluster.nodes[0].bootstrap_servers):
+        addresses = [node.bootstrap_servers for node in cluster.nodes]
+        # Nodes that were cut off or frozen are no longer listed by the others: they must be back first.
+        wait_for(lambda: all(_sees_all(address, len(addresses)) for address in addresses), RECOVERY_SECONDS)
+        for topic in topics_of(addresses[0]):
             cluster.delete_topic(topic)
     except ChronikError:
         return False
     return True
+
+
+def _sees_all(address: str, nodes: int) -> bool:
+    with Connection(address) as connection:
+        return len(connection.metadata([]).brokers) == nodes
 
 
 def topics_of(address: str) -> list[str]:
