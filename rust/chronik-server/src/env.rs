@@ -68,7 +68,7 @@ variables! {
     /// The cap of the read gate.
     FETCH_FOLLOWER_MAX_WAIT_MS = "CHRONIK_FETCH_FOLLOWER_MAX_WAIT_MS", "longest wait for a proof that a read is current (5000)";
     /// The data directory.
-    DATA_DIR = "CHRONIK_DATA_DIR", "where the logs live; created if missing (./data)";
+    DATA_DIR = "CHRONIK_DATA_DIR", "where the logs live; created if missing (./data, in a cluster ./data/node-ID)";
     /// When an acknowledged byte is on disk.
     DURABILITY = "CHRONIK_DURABILITY", "fsync: acknowledge after fdatasync on a quorum; os: after the write (fsync)";
     /// The segment size.

@@ -124,7 +124,9 @@ impl Settings {
         let replication = membership.as_ref().and_then(|members| {
             replication::resolve(layers, members.peers.len().max(1), &kafka_config, findings)
         });
-        let storage = storage::resolve(layers, inputs.cores, &kafka_config, findings);
+        let member = membership.as_ref().filter(|members| !members.peers.is_empty());
+        let member = member.map(|members| members.node_id.value);
+        let storage = storage::resolve(layers, inputs.cores, member, &kafka_config, findings);
         let rack = layers.value(RACK, findings, rack);
         let fetch_from_followers =
             kafka_config.either(layers, FETCH_FROM_FOLLOWERS, KAFKA_FETCH_FROM_FOLLOWERS, findings, switch);

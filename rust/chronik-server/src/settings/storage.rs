@@ -56,10 +56,11 @@ pub(super) struct Storage {
     pub(super) shards: Sourced<usize>,
 }
 
-/// Resolves it; after a recorded mistake the default stands in.
+/// Resolves it; after a recorded mistake the default stands in. `member`: this node's id in a cluster.
 pub(super) fn resolve(
     layers: &Layers<'_>,
     cores: usize,
+    member: Option<i32>,
     kafka_config: &KafkaConfig,
     findings: &mut Findings,
 ) -> Storage {
@@ -70,7 +71,7 @@ pub(super) fn resolve(
     let shards = layers.value(SHARDS, findings, number(1, SHARDS_MAX as u64));
     let cores = cores.clamp(1, SHARDS_MAX);
     Storage {
-        data_dir: data_dir.unwrap_or_else(|| Sourced::default_value(PathBuf::from(DATA_DIR_DEFAULT))),
+        data_dir: data_dir.unwrap_or_else(|| Sourced::default_value(default_data_dir(member))),
         durability: layers
             .value(DURABILITY, findings, durability)
             .unwrap_or(Sourced::default_value(Durability::Fsync)),
@@ -81,6 +82,15 @@ pub(super) fn resolve(
             Some(shards) => Sourced { value: shards.value as usize, source: shards.source },
             None => Sourced::derived(cores, "default, one per core"),
         },
+    }
+}
+
+/// Members of one cluster are often tried out in one directory, and each needs files of its own.
+fn default_data_dir(member: Option<i32>) -> PathBuf {
+    let directory = PathBuf::from(DATA_DIR_DEFAULT);
+    match member {
+        Some(id) => directory.join(format!("node-{id}")),
+        None => directory,
     }
 }
 

@@ -90,6 +90,7 @@ fn the_original_files_resolve_for_every_node() {
             parts(&settings),
             expected(&id.to_string(), &format!("127.0.0.1:{kafka}"), &format!("localhost:{kafka}"), &raft)
         );
+        assert_eq!(settings.data_dir.value, PathBuf::from(format!("./data/node-{id}")));
         assert_eq!(settings.peers.len(), 3);
         assert_eq!(settings.peers[2].raft, address("localhost:5003"));
         assert_eq!((settings.replication_factor.value, settings.min_insync_replicas.value), (3, 2));
