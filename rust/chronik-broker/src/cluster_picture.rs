@@ -48,7 +48,7 @@ const NOBODY: i32 = -1;
 impl ClusterPicture {
     /// Takes the picture for a request, after the gate.
     pub(crate) async fn take(context: &Context) -> ClusterPicture {
-        let passed = context.broker.meta_barrier(context.gate_deadline_ms()).await;
+        let passed = context.broker.meta_barrier(context.metadata_deadline_ms()).await;
         if let Err(error) = &passed {
             tracing::debug!(node = context.broker.node.config.node.0, %error, "answering without confirmed metadata");
         }

@@ -10,6 +10,8 @@ pub const FETCH_SESSIONS_MAX: usize = 1_000;
 pub const FETCH_WAIT_MS_MAX: u64 = 300_000;
 /// Shortest deadline of a fetch's read gate, also for `max_wait_ms` of 0.
 pub const GATE_WAIT_MS_MIN: u64 = 250;
+/// Wait at the metadata gate before a node describes the cluster as one that may be cut off, in peer time-outs.
+pub const METADATA_GATE_PEER_TIMEOUTS: u64 = 6;
 /// How long a gate still pending may hold back a response that has enough bytes from other partitions.
 pub const GATE_STRAGGLER_MS_MAX: u64 = 250;
 /// Partitions one Produce, ListOffsets or OffsetForLeaderEpoch request may name.

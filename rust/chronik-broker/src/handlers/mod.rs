@@ -46,6 +46,14 @@ impl Context {
         self.arrived_ms + timeout_ms
     }
 
+    /// The deadline of the metadata gate for requests that describe the cluster. A node that is cut off must say so
+    /// soon, or clients that ask it never learn of the others; six times the silence after which a peer counts as
+    /// gone is ample for an election. Never above the cap.
+    pub(crate) fn metadata_deadline_ms(&self) -> u64 {
+        let config = &self.broker.node.config;
+        self.arrived_ms + config.gate_cap_ms.min(limits::METADATA_GATE_PEER_TIMEOUTS * config.peer_timeout_ms)
+    }
+
     /// The deadline of the read gate for requests without a time-out of their own.
     pub(crate) fn gate_deadline_ms(&self) -> u64 {
         self.arrived_ms + self.broker.node.config.gate_cap_ms
