@@ -49,7 +49,10 @@ impl Cluster {
     /// Starts the nodes; returns when every node's Metadata shows every node.
     #[staticmethod]
     #[pyo3(signature = (*, nodes, racks, ports, host, data_dir, durability, transport, shards, config, first_node_id, name, read_gate))]
-    #[expect(clippy::too_many_arguments, reason = "they are keywords, checked and gathered by the Python side")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are keywords, checked and gathered by the Python side"
+    )]
     fn start(
         py: Python<'_>,
         nodes: usize,
@@ -134,7 +137,8 @@ impl Cluster {
     /// Topic, partition and leader, as the cluster knows them now; does not wait.
     fn leaders(&self, py: Python<'_>) -> PyResult<Vec<(String, i32, Option<i32>)>> {
         let leaders = self.call(py, |cluster| Ok(cluster.leaders()))?;
-        let plain = |known: PartitionLeader| (known.topic, known.partition.0, known.leader.map(|node| node.0));
+        let plain =
+            |known: PartitionLeader| (known.topic, known.partition.0, known.leader.map(|node| node.0));
         Ok(leaders.into_iter().map(plain).collect())
     }
 
