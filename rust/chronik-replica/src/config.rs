@@ -15,8 +15,19 @@ pub enum SyncMode {
     Inline,
     /// A [`SyncJob`](crate::SyncJob) leaves the turn and comes back by `on_synced`: for files with fsync.
     Deferred,
-    /// Persisted once written: durability `os`. The log's own configuration should say `fsync = false`.
+    /// Persisted once written: durability `os`. The logs of such a host are told so, whatever their own
+    /// configuration says: one that waits for a sync that never comes keeps every file it closes open.
     Never,
+}
+
+impl SyncMode {
+    /// The log settings that fit this mode.
+    pub(crate) fn log_config(self, log: Arc<LogConfig>) -> Arc<LogConfig> {
+        if self == SyncMode::Never && log.fsync {
+            return Arc::new(LogConfig { fsync: false, ..LogConfig::clone(&log) });
+        }
+        log
+    }
 }
 
 /// Whether the read gate is in force.

@@ -167,3 +167,14 @@ fn the_sync_of_a_removed_replica_says_nothing_about_its_successor() {
     world.until("it leads again", |world| world.confirmed_leader(KEY) == Some(NodeId(1)));
     assert_eq!(world.values(1), ["new"]);
 }
+
+#[test]
+fn a_host_that_never_syncs_owes_its_logs_no_sync() {
+    let mut world = filled(|config| HostConfig { sync: SyncMode::Never, ..config });
+    world.host(2).set_log_config(KEY, Arc::new(LogConfig::default()));
+    for node in 1..=3 {
+        let log = world.host(node).replica(KEY).unwrap().log();
+        assert!(log.segments().len() > 5);
+        assert!(!log.dirty(), "files wait for a sync that never comes, and stay open");
+    }
+}

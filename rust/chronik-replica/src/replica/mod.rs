@@ -190,6 +190,7 @@ impl Replica {
     }
 
     pub(crate) fn set_log_config(&mut self, config: Arc<LogConfig>, shared: &mut Shared) {
+        let config = shared.config.sync.log_config(config);
         if self.stopped.is_none()
             && let Err(error) = self.log_mut().set_config(config)
         {

@@ -22,7 +22,8 @@ impl Replica {
         check(&spec, shared)?;
         let key = spec.key;
         let log_error = |source| ReplicaError::Log { key, source };
-        let mut log = PartitionLog::open(shared.disk.clone(), &spec.dir, spec.log).map_err(log_error)?;
+        let log_config = shared.config.sync.log_config(spec.log);
+        let mut log = PartitionLog::open(shared.disk.clone(), &spec.dir, log_config).map_err(log_error)?;
         let mut state = ReplicatedState { machine: spec.machine, ..ReplicatedState::default() };
         let mut voters: Vec<u64> = spec.voters.iter().copied().map(raft_id).collect();
         let mut applied = Index::ZERO;
