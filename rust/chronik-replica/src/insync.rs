@@ -53,7 +53,8 @@ impl InSync {
     pub(crate) fn on_progress(&mut self, node: NodeId, matched: Index, log_end: Index, now_ms: u64) {
         let Some(member) = self.members.iter_mut().find(|member| member.node == node) else { return };
         member.heard_ms = now_ms;
-        member.expelled = false;
+        // The answer that wakes a group is no reason for the fresh clock that members in the set get at the wake.
+        member.expelled &= self.frozen;
         if matched >= member.mark {
             member.caught_up_ms = member.caught_up_ms.max(member.mark_ms);
             (member.mark, member.mark_ms) = (log_end, now_ms);
@@ -153,9 +154,12 @@ mod tests {
         set.freeze(500, 600);
         assert!(set.contains(PEER, 500, 1_000_000));
         assert!(!set.contains(NodeId(3), 500, 1_000_000), "it was out when the group fell asleep");
+        set.on_progress(NodeId(3), Index(4), Index(10), 2_000_000);
         set.thaw(2_000_000);
         assert!(set.contains(PEER, 500, 2_000_400));
-        assert!(!set.contains(NodeId(3), 500, 2_000_000));
+        assert!(!set.contains(NodeId(3), 500, 2_000_000), "far behind, though its word woke the group");
+        set.on_progress(NodeId(3), Index(10), Index(10), 2_000_100);
+        assert!(set.contains(NodeId(3), 500, 2_000_100));
         set.expel(PEER);
         assert!(!set.contains(PEER, 500, 2_000_000));
         set.on_progress(PEER, Index(10), Index(10), 2_000_100);
