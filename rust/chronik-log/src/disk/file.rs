@@ -28,6 +28,14 @@ impl FileDisk {
     /// Uses `root`, which is created if it does not exist.
     pub fn open(root: &Path) -> Result<FileDisk, DiskError> {
         fs::create_dir_all(root).map_err(|source| failed("create directory", root, source))?;
+        // A process that was killed may have left directories whose names are not durable, and does not remember
+        // which.
+        sync_directory(root)?;
+        // The root's own name is nobody else's to make durable, but its parent may be one that refuses.
+        if let Some(parent) = root.parent() {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            let _ = sync_directory(parent);
+        }
         Ok(FileDisk { root: root.to_path_buf(), unsynced_dirs: Mutex::default() })
     }
 
