@@ -53,6 +53,8 @@ impl NodeState {
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Arc<NodeState> {
         let view = ClusterView::new(config.node, config.voters.iter().copied());
+        // Each life numbers its calls from a random place: an answer to an earlier one must find nobody here.
+        let next_call = AtomicU64::new(config.incarnation);
         Arc::new(NodeState {
             config,
             counters,
@@ -61,7 +63,7 @@ impl NodeState {
             view_changed: watch::channel(0).0,
             outbox: Mutex::new(Vec::new()),
             calls: Mutex::new(HashMap::new()),
-            next_call: AtomicU64::new(1),
+            next_call,
             next_command: AtomicU64::new(1),
             wake,
         })

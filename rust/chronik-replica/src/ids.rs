@@ -17,14 +17,20 @@ pub(crate) fn node_of(id: u64) -> Option<NodeId> {
 }
 
 /// Numbers for barrier requests and read contexts. One source per host: a replica that is removed and created
-/// again must not repeat the numbers of its former life.
-#[derive(Debug, Default)]
+/// again must not repeat the numbers of its former life. Nor may a restarted process: an answer to its former life
+/// that is still under way would open a gate of this one with an index from before the request.
+#[derive(Debug)]
 pub(crate) struct RoundIds(u64);
 
 impl RoundIds {
+    /// Numbers of the life that drew `incarnation`: two lives begin at random places of a circle of 2^64.
+    pub(crate) fn of_life(incarnation: u64) -> RoundIds {
+        RoundIds(incarnation)
+    }
+
     /// A number this source has never given out.
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 += 1;
+        self.0 = self.0.wrapping_add(1);
         self.0
     }
 }
@@ -71,7 +77,8 @@ mod tests {
         assert_eq!(context_number(NodeId(1), 99, &context), None);
         assert_eq!(context_number(NodeId(2), 98, &context), None);
         assert_eq!(context_number(NodeId(2), 99, &context[1..]), None);
-        let mut ids = RoundIds::default();
+        let mut ids = RoundIds::of_life(u64::MAX);
         assert_ne!(ids.next(), ids.next());
+        assert_ne!(RoundIds::of_life(1 << 40).next(), RoundIds::of_life(2 << 40).next());
     }
 }

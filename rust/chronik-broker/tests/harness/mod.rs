@@ -92,6 +92,7 @@ pub struct TestNode {
     pub host: Rc<RefCell<Host>>,
     pub gates: Arc<ReplicaCounters>,
     pub counters: Arc<BrokerCounters>,
+    pub disk: MemDisk,
     inbox: VecDeque<(NodeId, PeerMessage)>,
 }
 
@@ -113,6 +114,12 @@ pub struct TestCluster {
     tasks: Vec<(NodeId, LocalFuture<()>)>,
     cut: BTreeSet<(NodeId, NodeId)>,
     frozen: BTreeSet<NodeId>,
+    /// Links that deliver nothing for now, with what is under way on them.
+    held: BTreeMap<(NodeId, NodeId), VecDeque<PeerMessage>>,
+    /// Nodes that are down, with their disks.
+    down: BTreeMap<NodeId, MemDisk>,
+    options: Options,
+    lives: u64,
     ticked_at_ms: u64,
     beaten_at_ms: u64,
 }
@@ -122,13 +129,18 @@ impl TestCluster {
     pub fn start(count: i32, options: &Options) -> TestCluster {
         let shared = Rc::new(Shared::default());
         let ids: Vec<NodeId> = (1..=count).map(NodeId).collect();
-        let nodes = ids.iter().map(|id| (*id, start_node(*id, &ids, &shared, options))).collect();
+        let start = |id: &NodeId| start_node(*id, &ids, &shared, options, 100 + id.0 as u64, MemDisk::new());
+        let nodes = ids.iter().map(|id| (*id, start(id))).collect();
         let mut cluster = TestCluster {
             nodes,
             shared,
             tasks: Vec::new(),
             cut: BTreeSet::new(),
             frozen: BTreeSet::new(),
+            held: BTreeMap::new(),
+            down: BTreeMap::new(),
+            options: options.clone(),
+            lives: 0,
             ticked_at_ms: 0,
             beaten_at_ms: 0,
         };
@@ -264,6 +276,55 @@ impl TestCluster {
         self.node(node).broker.node().view(|view| view.forgive_silence(now_ms));
     }
 
+    /// What is sent from `from` to `to` stays under way until [`TestCluster::release`].
+    pub fn hold(&mut self, from: NodeId, to: NodeId) {
+        self.held.entry((from, to)).or_default();
+    }
+
+    /// What was held arrives, at whoever is there now.
+    pub fn release(&mut self, from: NodeId, to: NodeId) {
+        let held = self.held.remove(&(from, to)).unwrap_or_default();
+        if let Some(peer) = self.nodes.get_mut(&to) {
+            peer.inbox.extend(held.into_iter().map(|message| (from, message)));
+        }
+    }
+
+    /// Delivers messages held between `from` and `to` up to the first that `stop` names, or all.
+    pub fn release_before(&mut self, from: NodeId, to: NodeId, stop: impl FnMut(&PeerMessage) -> bool) {
+        let held = self.held.get_mut(&(from, to)).expect("the link is held");
+        let count = held.iter().position(stop).unwrap_or(held.len());
+        let free: Vec<_> = held.drain(..count).map(|message| (from, message)).collect();
+        self.nodes.get_mut(&to).expect("the node runs").inbox.extend(free);
+    }
+
+    /// How many messages are held between `from` and `to` that `which` names.
+    pub fn held(&self, from: NodeId, to: NodeId, which: impl Fn(&PeerMessage) -> bool) -> usize {
+        self.held.get(&(from, to)).map_or(0, |held| held.iter().filter(|message| which(message)).count())
+    }
+
+    /// A node's process dies; the others are not told. Everything unsynced survives.
+    pub fn kill(&mut self, node: NodeId) {
+        let dead = self.nodes.remove(&node).expect("the node runs");
+        self.tasks.append(&mut self.shared.new_tasks.borrow_mut());
+        self.tasks.retain(|(owner, _)| *owner != node);
+        dead.disk.kill();
+        self.down.insert(node, dead.disk);
+    }
+
+    /// A node that was killed starts again on its disk.
+    pub fn restart(&mut self, node: NodeId) {
+        let disk = self.down.remove(&node).expect("the node was killed");
+        let mut ids: Vec<NodeId> = self.nodes.keys().chain(self.down.keys()).copied().collect();
+        ids.push(node);
+        ids.sort_unstable();
+        self.lives += 1;
+        // Drawn at random outside: far from every other.
+        let incarnation = self.lives << 32;
+        let started = start_node(node, &ids, &self.shared, &self.options, incarnation, disk);
+        started.broker.start();
+        self.nodes.insert(node, started);
+    }
+
     /// Whether a node is frozen.
     pub fn is_frozen(&self, node: NodeId) -> bool {
         self.frozen.contains(&node)
@@ -327,7 +388,9 @@ impl TestCluster {
                 // Through the codec, as on a wire.
                 let bytes = Bytes::from(message.encode().concat());
                 let message = PeerMessage::decode(bytes).expect("own messages decode");
-                if let Some(peer) = self.nodes.get_mut(&to) {
+                if let Some(held) = self.held.get_mut(&(id, to)) {
+                    held.push_back(message);
+                } else if let Some(peer) = self.nodes.get_mut(&to) {
                     peer.inbox.push_back((id, message));
                 }
             }
@@ -373,20 +436,27 @@ impl TestNode {
     }
 }
 
-fn start_node(id: NodeId, all: &[NodeId], shared: &Rc<Shared>, options: &Options) -> TestNode {
+fn start_node(
+    id: NodeId,
+    all: &[NodeId],
+    shared: &Rc<Shared>,
+    options: &Options,
+    incarnation: u64,
+    disk: MemDisk,
+) -> TestNode {
     let gates = Arc::new(ReplicaCounters::default());
     let counters = Arc::new(BrokerCounters::default());
     let mut host_config = HostConfig::for_test(id);
-    host_config.incarnation = 100 + id.0 as u64;
+    host_config.incarnation = incarnation;
     if options.gate_off {
         host_config.faults.gate = GateMode::Off;
     }
     let gate_cap_ms = host_config.gate_cap_ms;
-    let host = Host::new(host_config, Arc::new(MemDisk::new()), Arc::clone(&gates), Arc::new(|| ()));
+    let host = Host::new(host_config, Arc::new(disk.clone()), Arc::clone(&gates), Arc::new(|| ()));
     let host = Rc::new(RefCell::new(host));
     let config = BrokerConfig {
         node: id,
-        incarnation: 100 + id.0 as u64,
+        incarnation,
         voters: all.to_vec(),
         designated: all[0],
         advertised: Endpoint { host: "127.0.0.1".to_owned(), port: FIRST_PORT + id.0 as u16 },
@@ -404,5 +474,5 @@ fn start_node(id: NodeId, all: &[NodeId], shared: &Rc<Shared>, options: &Options
     let world = Rc::new(TestWorld { node: id, shared: Rc::clone(shared) });
     let broker =
         Broker::new(node, 0, world, Hosts::single(Rc::clone(&host))).expect("metadata replica opens");
-    TestNode { id, broker, host, gates, counters, inbox: VecDeque::new() }
+    TestNode { id, broker, host, gates, counters, disk, inbox: VecDeque::new() }
 }

@@ -43,13 +43,14 @@ impl Shared {
         counters: Arc<ReplicaCounters>,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Shared {
+        let ids = RoundIds::of_life(config.incarnation);
         Shared {
             config,
             disk,
             counters,
             logger: crate::logging::raft_logger(),
             now_ms: 0,
-            ids: RoundIds::default(),
+            ids,
             down: BTreeSet::new(),
             dirty: BTreeSet::new(),
             awake: BTreeSet::new(),

@@ -1,0 +1,69 @@
+//! Nodes that come back: what belongs to an earlier life must not reach into the present one.
+
+mod harness;
+
+use chronik_broker::PeerMessage;
+use chronik_replica::ReplicaMessage;
+use chronik_wire::error_code::ErrorCode;
+use chronik_wire::types::NodeId;
+use harness::client::{FETCH_VERSION, fetch_request};
+use harness::{Options, TestCluster};
+
+/// A cluster with topic `t` led by node 2, so that neither the controller nor node 3 leads it.
+fn cluster() -> TestCluster {
+    let mut cluster = TestCluster::start(3, &Options::default());
+    cluster.create_topic("first", 1, &[]);
+    cluster.create_topic("t", 1, &[]);
+    assert_eq!(cluster.leader(cluster.key("t", 0)), Some(NodeId(2)));
+    cluster
+}
+
+#[test]
+fn an_answer_to_a_barrier_of_an_earlier_life_opens_no_gate() {
+    let mut cluster = cluster();
+    let (leader, follower) = (NodeId(2), NodeId(3));
+    let key = cluster.key("t", 0);
+    cluster.send("t", "old");
+    cluster.pass_ms(100);
+    let is_answer = move |message: &PeerMessage| matches!(message, PeerMessage::Replica(of, ReplicaMessage::ReadBarrierReply { .. }) if *of == key);
+    // A heartbeat is under way, and behind it the answer to the first barrier of the follower's first life.
+    cluster.hold(leader, follower);
+    cluster.wait_for("a heartbeat", |cluster| {
+        cluster.held(leader, follower, |message| matches!(message, PeerMessage::Replica(of, _) if *of == key))
+            > 0
+    });
+    let lost = cluster.ask(follower, false, FETCH_VERSION, &fetch_request("t", 1, 0));
+    let mut lost = vec![Box::pin(lost)];
+    let mut poll = move || {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        lost.iter_mut().for_each(|fetch| drop(std::future::Future::poll(fetch.as_mut(), &mut context)));
+    };
+    cluster.wait_for("the answer to be under way", |cluster| {
+        poll();
+        cluster.held(leader, follower, is_answer) > 0
+    });
+    cluster.kill(follower);
+    cluster.restart(follower);
+    cluster.wait_for("the replica to be there again", |cluster| {
+        cluster.node(follower).host.borrow().view(key).is_ok()
+    });
+    let offset = cluster.send("t", "new");
+    // The heartbeat names the leader; the barrier of the second life leaves; then the old answer arrives.
+    cluster.release_before(leader, follower, is_answer);
+    let fetch = cluster.ask(follower, false, FETCH_VERSION, &fetch_request("t", offset, 0));
+    let mut fetch = Box::pin(fetch);
+    let rounds = cluster.node(follower).gate_rounds();
+    cluster.wait_for("the barrier of the second life", |cluster| {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(std::future::Future::poll(fetch.as_mut(), &mut context).is_pending());
+        cluster.node(follower).gate_rounds() > rounds
+    });
+    let mut seen = 0;
+    cluster.release_before(leader, follower, |_| {
+        seen += 1;
+        seen > 1
+    });
+    let response = cluster.run(fetch).expect("open").expect("answered");
+    let data = &response.responses[0].partitions[0];
+    assert_ne!(data.error_code, ErrorCode::NONE, "a stale, empty success: {data:?}");
+}
