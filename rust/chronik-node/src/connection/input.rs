@@ -24,6 +24,7 @@ pub(crate) struct Input {
     large: Option<Large>,
     /// How much the next read of the shared buffer may take; adapts to what the client sends.
     read_bytes: usize,
+    read_bytes_min: usize,
     frame_limits: FrameLimits,
 }
 
@@ -37,7 +38,16 @@ struct Large {
 impl Input {
     /// Nothing received, nothing allocated.
     pub(crate) fn new(frame_limits: FrameLimits) -> Input {
-        Input { shared: BytesMut::new(), large: None, read_bytes: limits::READ_BUFFER_BYTES, frame_limits }
+        Input::reading(limits::READ_BUFFER_BYTES, frame_limits)
+    }
+
+    /// For a sender that has much to say from the beginning.
+    pub(crate) fn for_peer(frame_limits: FrameLimits) -> Input {
+        Input::reading(limits::READ_BUFFER_BYTES_MAX, frame_limits)
+    }
+
+    fn reading(read_bytes: usize, frame_limits: FrameLimits) -> Input {
+        Input { shared: BytesMut::new(), large: None, read_bytes, read_bytes_min: read_bytes, frame_limits }
     }
 
     /// True in the middle of a frame.
@@ -99,7 +109,7 @@ impl Input {
     pub(crate) fn rest(&mut self) {
         if self.shared.is_empty() && self.shared.capacity() > limits::READ_BUFFER_BYTES {
             self.shared = BytesMut::new();
-            self.read_bytes = limits::READ_BUFFER_BYTES;
+            self.read_bytes = self.read_bytes_min;
         }
     }
 
@@ -107,7 +117,7 @@ impl Input {
         if count == offered {
             self.read_bytes = (self.read_bytes * 2).min(limits::READ_BUFFER_BYTES_MAX);
         } else if count < self.read_bytes / 4 {
-            self.read_bytes = (self.read_bytes / 2).max(limits::READ_BUFFER_BYTES);
+            self.read_bytes = (self.read_bytes / 2).max(self.read_bytes_min);
         }
     }
 }

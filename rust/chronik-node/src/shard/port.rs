@@ -38,18 +38,21 @@ pub(crate) enum Event {
 }
 
 /// The door of one shard.
-#[derive(Default)]
 pub(crate) struct ShardPort {
     bell: Notify,
-    events: Mutex<Vec<Event>>,
+    /// `None` once the shard has ended.
+    events: Mutex<Option<Vec<Event>>>,
     has_events: AtomicBool,
-    closed: AtomicBool,
 }
 
 impl ShardPort {
     /// A shard that may not have started yet; events wait for it.
     pub(crate) fn new() -> Arc<ShardPort> {
-        Arc::new(ShardPort::default())
+        Arc::new(ShardPort {
+            bell: Notify::new(),
+            events: Mutex::new(Some(Vec::new())),
+            has_events: AtomicBool::new(false),
+        })
     }
 
     /// Something of the shard wants a turn.
@@ -64,10 +67,10 @@ impl ShardPort {
 
     /// Hands over an event. One for a shard that has ended is dropped.
     pub(crate) fn send(&self, event: Event) {
-        if self.closed.load(Ordering::Acquire) {
-            return;
+        match &mut *self.events.lock() {
+            Some(events) => events.push(event),
+            None => return,
         }
-        self.events.lock().push(event);
         self.has_events.store(true, Ordering::Release);
         self.wake();
     }
@@ -77,13 +80,12 @@ impl ShardPort {
         if !self.has_events.swap(false, Ordering::AcqRel) {
             return Vec::new();
         }
-        std::mem::take(&mut self.events.lock())
+        self.events.lock().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// The shard has ended: what waits is dropped, and so is what still comes.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.events.lock().clear();
+        *self.events.lock() = None;
     }
 
     /// Runs `work` on the shard. The answer arrives at the receiver, which fails if the shard ends first.

@@ -82,14 +82,16 @@ fn run(
 fn serve(runtime: &LocalRuntime, index: usize, config: ShardConfig, stopped: oneshot::Receiver<()>) {
     runtime.block_on(async {
         let shard = Shard::new(index, config);
-        let turn = tokio::task::spawn_local(std::rc::Rc::clone(&shard).run());
-        // A dropped sender means the same as a sent one: the owner is gone.
-        let _ = stopped.await;
+        let mut turn = tokio::task::spawn_local(std::rc::Rc::clone(&shard).run());
+        tokio::select! {
+            // A dropped sender means the same as a sent one: the owner is gone.
+            _ = stopped => {}
+            // A shard without its turn serves nobody: it ends, so that callers are told instead of left waiting.
+            ended = &mut turn => tracing::error!(shard = index, ?ended, "the turn of a shard has ended; its nodes are gone"),
+        }
         for seat in shard.seats() {
             shard.remove(seat.node).await;
         }
         turn.abort();
-        // Aborted is what it shall be.
-        let _ = turn.await;
     });
 }

@@ -41,9 +41,7 @@ impl Client {
         let correlation = self.next_correlation;
         self.next_correlation += 1;
         let pieces = request_frame(version, correlation, Some("test"), request).expect("request encodes");
-        for piece in pieces {
-            self.stream.write_all(&piece).expect("request is sent");
-        }
+        self.stream.write_all(&pieces.concat()).expect("request is sent");
         correlation
     }
 

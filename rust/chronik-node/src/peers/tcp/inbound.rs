@@ -75,7 +75,7 @@ async fn serve(peers: &Peers, mut stream: TcpStream, shard: &Weak<Shard>) -> Res
     if let Some(outbound) = peers.outbound.get(&from) {
         outbound.peer_is_there();
     }
-    let mut input = Input::new(FrameLimits { max_frame_bytes: limits::PEER_FRAME_BYTES_MAX });
+    let mut input = Input::for_peer(FrameLimits { max_frame_bytes: limits::PEER_FRAME_BYTES_MAX });
     loop {
         let count = poll_fn(|context| input.poll_read(context, &mut stream)).await?;
         if count == 0 || newest.get() != number {
