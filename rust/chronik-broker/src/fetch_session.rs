@@ -4,7 +4,7 @@
 //! the handler evaluates every partition of the session through the same gate, and this table only decides what to
 //! leave out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::fetch::{FetchPartition, FetchRequest, PartitionData};
@@ -154,15 +154,17 @@ impl SessionCache {
         news || !incremental
     }
 
-    /// After an answer that its size limit cut short: who got records goes to the back of the queue.
-    pub(crate) fn rotate(&mut self, kind: PlanKind, served: &[(TopicName, i32)]) {
+    /// After an answer: who got records goes to the back of the queue. Also when the answer was not full: a batch that
+    /// does not fit beside another partition's must come first one day.
+    pub(crate) fn rotate(&mut self, kind: PlanKind, served: &HashSet<(TopicName, i32)>) {
         let (PlanKind::New(id) | PlanKind::Incremental(id)) = kind else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        for key in served {
-            if let Some((key, cached)) = session.partitions.shift_remove_entry(key) {
-                session.partitions.insert(key, cached);
-            }
+        if served.is_empty() || served.len() >= session.partitions.len() {
+            return;
         }
+        let all = std::mem::take(&mut session.partitions);
+        let (behind, ahead): (Vec<_>, Vec<_>) = all.into_iter().partition(|(key, _)| served.contains(key));
+        session.partitions = ahead.into_iter().chain(behind).collect();
     }
 
     fn create(&mut self, named: &[Wanted]) -> i32 {

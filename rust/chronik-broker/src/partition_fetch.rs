@@ -93,10 +93,17 @@ pub(crate) fn admit(host: &mut Host, spec: &FetchSpec, gate_deadline_ms: u64) ->
 }
 
 /// What to answer when the gate could not be passed: never anything that looks like "nothing new".
-pub(crate) fn gate_failed(host: &mut Host, spec: &FetchSpec, error: &GateError, role: Role) -> Served {
+pub(crate) fn gate_failed(
+    host: &mut Host,
+    spec: &FetchSpec,
+    error: &GateError,
+    role: Role,
+    max_bytes: usize,
+    at_least_one: bool,
+) -> Served {
     if spec.consistency == ReadConsistency::Tail {
         // In this mode records below the applied end may be served whatever became of the gate.
-        let served = serve(host, spec, role, usize::MAX, true);
+        let served = serve(host, spec, role, max_bytes, at_least_one);
         if !served.data.records.is_empty() {
             return served;
         }

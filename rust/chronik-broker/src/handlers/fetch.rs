@@ -15,9 +15,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use chronik_coord::MetaImage;
 use chronik_replica::{GateError, GateErrorKind, GatePass, Role, Waiter};
 use chronik_wire::error_code::ErrorCode;
+use chronik_wire::messages::common::LeaderIdAndEpoch;
 use chronik_wire::messages::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
 use chronik_wire::types::PartitionKey;
 use tokio::sync::oneshot;
@@ -43,6 +43,8 @@ const GATE_GRACE_MS: u64 = 500;
 
 /// Where one partition of the fetch stands.
 enum State {
+    /// Its topic is not known here yet.
+    Unknown,
     /// At the gate.
     Gated(Role, oneshot::Receiver<Result<GatePass, GateError>>),
     /// Through the gate, or in need of none.
@@ -83,8 +85,9 @@ pub(crate) async fn handle(context: Context, request: FetchRequest) -> Answer<Fe
     if plan.wanted.len() > limits::FETCH_PARTITIONS_MAX {
         return Err(CloseReason::Unanswerable("a fetch request names too many partitions"));
     }
-    let mut fetch = Fetch::new(context, &request, plan.wanted).await;
-    fetch.admit().await;
+    let mut fetch = Fetch::new(context, &request, plan.wanted);
+    fetch.admit((0..fetch.parts.len()).collect()).await;
+    fetch.look_up_unknown().await;
     fetch.pass_gates().await;
     if !fetch.is_answer() {
         fetch.park().await;
@@ -93,70 +96,89 @@ pub(crate) async fn handle(context: Context, request: FetchRequest) -> Answer<Fe
 }
 
 impl Fetch {
-    async fn new(context: Context, request: &FetchRequest, wanted: Vec<Wanted>) -> Fetch {
+    fn new(context: Context, request: &FetchRequest, wanted: Vec<Wanted>) -> Fetch {
         let config = &context.broker.node.config;
         let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0).min(limits::FETCH_WAIT_MS_MAX);
         let gate_ms = wait_ms.max(limits::GATE_WAIT_MS_MIN).min(config.gate_cap_ms);
-        let gate_deadline_ms = context.arrived_ms + gate_ms;
-        let park_deadline_ms = context.arrived_ms + wait_ms;
-        let missing = |image: &MetaImage| {
-            wanted.iter().any(|(topic, part)| find_partition(image, topic, part.partition).is_none())
-        };
-        let image = context.broker.image_with(gate_deadline_ms, missing).await;
         let racks = racks(&context, &request.rack_id);
-        let committed_only = request.isolation_level == READ_COMMITTED;
-        let parts = wanted
-            .into_iter()
-            .map(|(topic, wanted)| {
-                let target =
-                    image.as_ref().ok().and_then(|image| find_partition(image, &topic, wanted.partition));
-                let mut spec = FetchSpec {
-                    key: PartitionKey::META,
-                    wanted,
-                    version: context.version,
-                    committed_only,
-                    consistency: chronik_coord::ReadConsistency::Linearizable,
-                    followers_serve: config.fetch_from_followers,
-                    racks: racks.clone(),
-                };
-                let (state, result) = match (&image, target) {
-                    (Ok(image), Some(target)) => {
-                        let settings = context.broker.topic_configs.get(image, &target.topic, config);
-                        spec.key = target.key;
-                        spec.consistency = settings.read_consistency;
-                        (State::Open(Role::Follower), PartitionData::default())
-                    }
-                    (Ok(_), None) => (State::Final, refused(&spec, topic.unknown(), None)),
-                    (Err(_), _) => (State::Final, refused(&spec, ErrorCode::NOT_LEADER_OR_FOLLOWER, None)),
-                };
-                Part { topic, spec, state, result, role: None, gate_waited: false }
-            })
+        let part = |(topic, wanted)| {
+            let spec = FetchSpec {
+                key: PartitionKey::META,
+                wanted,
+                version: context.version,
+                committed_only: request.isolation_level == READ_COMMITTED,
+                consistency: chronik_coord::ReadConsistency::Linearizable,
+                followers_serve: config.fetch_from_followers,
+                racks: racks.clone(),
+            };
+            let result = PartitionData::default();
+            Part { topic, spec, state: State::Unknown, result, role: None, gate_waited: false }
+        };
+        let mut fetch = Fetch {
+            parts: wanted.into_iter().map(part).collect(),
+            max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(limits::FETCH_RESPONSE_BYTES_MAX),
+            min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
+            gate_deadline_ms: context.arrived_ms + gate_ms,
+            park_deadline_ms: context.arrived_ms + wait_ms,
+            context,
+        };
+        fetch.find_known();
+        fetch
+    }
+
+    /// Finds in the present image what has not been found yet.
+    fn find_known(&mut self) {
+        let broker = std::rc::Rc::clone(&self.context.broker);
+        let image = broker.node.image();
+        for part in self.parts.iter_mut().filter(|part| matches!(part.state, State::Unknown)) {
+            if let Some(target) = find_partition(&image, &part.topic, part.spec.wanted.partition) {
+                let settings = broker.topic_configs.get(&image, &target.topic, &broker.node.config);
+                part.spec.key = target.key;
+                part.spec.consistency = settings.read_consistency;
+                part.state = State::Open(Role::Follower);
+            }
+        }
+    }
+
+    /// "There is no such topic" is said after the metadata gate only. The others are at their own gates meanwhile, and
+    /// wait for this one no longer than for any straggler.
+    async fn look_up_unknown(&mut self) {
+        let unknown: Vec<usize> = (0..self.parts.len())
+            .filter(|index| self.parts.get(*index).is_some_and(|part| matches!(part.state, State::Unknown)))
             .collect();
-        let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(limits::FETCH_RESPONSE_BYTES_MAX);
-        let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
-        Fetch { context, parts, max_bytes, min_bytes, gate_deadline_ms, park_deadline_ms }
+        if unknown.is_empty() {
+            return;
+        }
+        let alone = unknown.len() == self.parts.len();
+        let straggler_ms = self.context.arrived_ms + limits::GATE_STRAGGLER_MS_MAX;
+        let deadline_ms = if alone { self.gate_deadline_ms } else { self.gate_deadline_ms.min(straggler_ms) };
+        let confirmed = self.broker().meta_barrier(deadline_ms).await.is_ok();
+        self.find_known();
+        for part in self.parts.iter_mut().filter(|part| matches!(part.state, State::Unknown)) {
+            part.fail(if confirmed { part.topic.unknown() } else { ErrorCode::NOT_LEADER_OR_FOLLOWER });
+        }
+        self.admit(unknown).await;
     }
 
     fn broker(&self) -> &Broker {
         &self.context.broker
     }
 
-    /// Steps 1 and 2 for every partition; the gates of all of them are entered before any is waited for.
-    async fn admit(&mut self) {
+    /// Steps 1 and 2 for those of the partitions at `indexes` that were found; the gates of all of them are entered
+    /// before any is waited for.
+    async fn admit(&mut self, indexes: Vec<usize>) {
         let deadline_ms = self.gate_deadline_ms;
         let hosts = self.broker().hosts.clone();
-        let replies: Vec<_> = self
-            .parts
-            .iter()
-            .map(|part| {
+        let replies: Vec<_> = indexes
+            .into_iter()
+            .filter_map(|index| {
+                let part = self.parts.get(index).filter(|part| matches!(part.state, State::Open(_)))?;
                 let spec = part.spec.clone();
-                let open = !matches!(part.state, State::Final);
-                open.then(|| hosts.with(spec.key, move |host| admit(host, &spec, deadline_ms)))
+                Some((index, hosts.with(spec.key, move |host| admit(host, &spec, deadline_ms))))
             })
             .collect();
         let mut open = Vec::new();
-        for (index, reply) in replies.into_iter().enumerate() {
-            let Some(reply) = reply else { continue };
+        for (index, reply) in replies {
             let admission = reply.await;
             let Some(part) = self.parts.get_mut(index) else { continue };
             match admission {
@@ -179,6 +201,9 @@ impl Fetch {
     async fn pass_gates(&mut self) {
         let mut limit_ms = self.gate_deadline_ms + GATE_GRACE_MS;
         while self.parts.iter().any(|part| matches!(part.state, State::Gated(..))) {
+            if self.holds_an_answer() {
+                limit_ms = limit_ms.min(self.broker().world.now_ms() + limits::GATE_STRAGGLER_MS_MAX);
+            }
             let world = std::rc::Rc::clone(&self.context.broker.world);
             let settled = until(&*world, limit_ms, poll_fn(|task| poll_gates(&mut self.parts, task))).await;
             let Some(settled) = settled else {
@@ -198,19 +223,20 @@ impl Fetch {
                 }
             }
             self.serve(&open).await;
-            if self.byte_count() >= self.min_bytes.max(1) {
-                limit_ms = limit_ms.min(self.broker().world.now_ms() + limits::GATE_STRAGGLER_MS_MAX);
-            }
         }
     }
 
     async fn gate_failed(&mut self, index: usize, error: GateError) {
         count(&self.broker().node.counters.fetches_refused_by_gate);
         let hosts = self.broker().hosts.clone();
-        let Some(part) = self.parts.get_mut(index) else { return };
+        let Some(part) = self.parts.get(index) else { return };
         let role = part.role.unwrap_or(Role::Follower);
         let spec = part.spec.clone();
-        let served = hosts.with(spec.key, move |host| gate_failed(host, &spec, &error, role)).await;
+        let (max_bytes, at_least_one) = self.room(&spec, self.byte_count());
+        let served =
+            hosts.with(spec.key, move |host| gate_failed(host, &spec, &error, role, max_bytes, at_least_one));
+        let served = served.await;
+        let Some(part) = self.parts.get_mut(index) else { return };
         match served {
             Ok(served) => {
                 part.result = served.data;
@@ -236,15 +262,14 @@ impl Fetch {
         let hosts = self.broker().hosts.clone();
         let mut total = self.byte_count();
         for index in indexes {
-            let Some(part) = self.parts.get_mut(*index) else { continue };
+            let Some(part) = self.parts.get(*index) else { continue };
             let State::Open(role) = part.state else { continue };
             let others = total - part.result.records.len();
-            let partition_max = usize::try_from(part.spec.wanted.partition_max_bytes).unwrap_or(0);
-            let max_bytes = partition_max.min(self.max_bytes.saturating_sub(others));
-            let at_least_one = others == 0;
+            let (max_bytes, at_least_one) = self.room(&part.spec, others);
             let spec = part.spec.clone();
             let served =
                 hosts.with(spec.key, move |host| serve(host, &spec, role, max_bytes, at_least_one)).await;
+            let Some(part) = self.parts.get_mut(*index) else { continue };
             match served {
                 Ok(Served { data, final_answer }) => {
                     part.result = data;
@@ -288,12 +313,21 @@ impl Fetch {
         }
     }
 
-    /// Whether there is enough to leave with: bytes, an error, a hint, a divergence, or nothing to wait for.
+    /// Whether nothing more is waited for: there is enough to leave with, or the client wants what there is.
     fn is_answer(&self) -> bool {
+        self.holds_an_answer() || self.min_bytes == 0 || self.parts.is_empty()
+    }
+
+    /// Whether there is enough to leave with: bytes, an error, a hint, or a divergence.
+    fn holds_an_answer(&self) -> bool {
         self.byte_count() >= self.min_bytes.max(1)
-            || self.min_bytes == 0
-            || self.parts.is_empty()
             || self.parts.iter().any(|part| matches!(part.state, State::Final))
+    }
+
+    /// How much one partition may add to `others` bytes, and whether a batch above that is still to be served.
+    fn room(&self, spec: &FetchSpec, others: usize) -> (usize, bool) {
+        let partition_max = usize::try_from(spec.wanted.partition_max_bytes).unwrap_or(0);
+        (partition_max.min(self.max_bytes.saturating_sub(others)), others == 0)
     }
 
     fn byte_count(&self) -> usize {
@@ -301,7 +335,6 @@ impl Fetch {
     }
 
     fn respond(mut self, session: PlanKind) -> FetchResponse {
-        let cut_short = self.byte_count() >= self.max_bytes;
         let broker = std::rc::Rc::clone(&self.context.broker);
         let mut sessions = broker.sessions.borrow_mut();
         let mut response = FetchResponse {
@@ -311,13 +344,17 @@ impl Fetch {
             },
             ..FetchResponse::default()
         };
-        let mut served = Vec::new();
+        let mut served = HashSet::new();
         let mut hints = Vec::new();
-        for part in std::mem::take(&mut self.parts) {
+        for mut part in std::mem::take(&mut self.parts) {
             part.count(&broker);
             part.trace(&self.context);
             if !part.result.records.is_empty() {
-                served.push((part.topic.clone(), part.spec.wanted.partition));
+                served.insert((part.topic.clone(), part.spec.wanted.partition));
+            }
+            if self.context.connection.pinned {
+                // This node is all that exists behind that address.
+                part.result.current_leader = LeaderIdAndEpoch::default();
             }
             if !sessions.tell(session, &part.topic, &part.result) {
                 continue;
@@ -327,9 +364,7 @@ impl Fetch {
             }
             push(&mut response.responses, &part.topic, part.result);
         }
-        if cut_short {
-            sessions.rotate(session, &served);
-        }
+        sessions.rotate(session, &served);
         if self.context.version >= ENDPOINTS_FROM && !hints.is_empty() {
             response.node_endpoints = endpoints(&broker.node.image(), &hints);
         }
