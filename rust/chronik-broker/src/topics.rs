@@ -76,7 +76,53 @@ pub(crate) fn find_partition(image: &MetaImage, topic: &TopicName, partition: i3
     Some(Target { key: PartitionKey::new(topic.id, PartitionIndex(partition)), topic: Arc::clone(topic) })
 }
 
+/// Why a partition was not found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// It does not exist; the code says whether a name or an id is unknown.
+    Unknown(ErrorCode),
+    /// This node does not know it, and could not find out whether it exists.
+    Unconfirmed,
+}
+
 impl Broker {
+    /// Finds each partition and hands it to `found` with its place in `wanted`. Those that are known already are
+    /// handed over before the first suspension, in order; the others after the metadata gate, if they turn out to
+    /// exist. So a name that nobody knows neither holds back nor spoils the partitions beside it.
+    pub(crate) async fn look_up<T>(
+        &self,
+        deadline_ms: u64,
+        wanted: &[(TopicName, i32)],
+        mut found: impl FnMut(usize, &Arc<MetaImage>, Target) -> T,
+    ) -> Vec<Result<T, Absent>> {
+        let image = self.node.image();
+        let mut missing = Vec::new();
+        let mut results = Vec::with_capacity(wanted.len());
+        for (place, (topic, partition)) in wanted.iter().enumerate() {
+            results.push(match find_partition(&image, topic, *partition) {
+                Some(target) => Ok(found(place, &image, target)),
+                None => {
+                    missing.push(place);
+                    Err(Absent::Unconfirmed)
+                }
+            });
+        }
+        if missing.is_empty() || self.meta_barrier(deadline_ms).await.is_err() {
+            return results;
+        }
+        let image = self.node.image();
+        for place in missing {
+            let (Some((topic, partition)), Some(result)) = (wanted.get(place), results.get_mut(place)) else {
+                continue;
+            };
+            *result = match find_partition(&image, topic, *partition) {
+                Some(target) => Ok(found(place, &image, target)),
+                None => Err(Absent::Unknown(topic.unknown())),
+            };
+        }
+        results
+    }
+
     /// Passes the read gate of the metadata group: afterwards the image holds everything acknowledged before the call.
     pub(crate) async fn meta_barrier(&self, deadline_ms: u64) -> Result<(), MetaGateError> {
         let pass = self
@@ -85,21 +131,6 @@ impl Broker {
             .await?;
         pass.await.map_err(|_| MetaGateError::Gone)??;
         Ok(())
-    }
-
-    /// The image, after the metadata gate if `missing` says that the present one lacks something. `Err` when the gate
-    /// could not be passed, so that absence is not known to be true.
-    pub(crate) async fn image_with(
-        &self,
-        deadline_ms: u64,
-        missing: impl Fn(&MetaImage) -> bool,
-    ) -> Result<Arc<MetaImage>, MetaGateError> {
-        let image = self.node.image();
-        if !missing(&image) {
-            return Ok(image);
-        }
-        self.meta_barrier(deadline_ms).await?;
-        Ok(self.node.image())
     }
 }
 

@@ -15,7 +15,7 @@ use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::list_offsets::{
     EARLIEST_LOCAL_TIMESTAMP, EARLIEST_PENDING_UPLOAD_TIMESTAMP, EARLIEST_TIMESTAMP, LATEST_TIERED_TIMESTAMP,
     LATEST_TIMESTAMP, ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest,
-    ListOffsetsResponse, ListOffsetsTopicResponse, MAX_TIMESTAMP,
+    ListOffsetsResponse, ListOffsetsTopic, ListOffsetsTopicResponse, MAX_TIMESTAMP,
 };
 use chronik_wire::types::PartitionKey;
 
@@ -24,7 +24,7 @@ use crate::connection::CloseReason;
 use crate::counters::count;
 use crate::errors;
 use crate::limits;
-use crate::topics::{TopicName, find_partition};
+use crate::topics::{Absent, TopicName};
 
 const READ_COMMITTED: i8 = 1;
 const NONE: i64 = -1;
@@ -38,14 +38,19 @@ pub(crate) async fn handle(context: Context, request: ListOffsetsRequest) -> Ans
         return Err(CloseReason::Unanswerable("a list offsets request names too many partitions"));
     }
     let committed_only = request.isolation_level == READ_COMMITTED;
+    let deadline_ms = context.gate_deadline_ms();
+    let name = |topic: &ListOffsetsTopic| TopicName::Name(topic.name.clone());
+    let wanted: Vec<_> = request
+        .topics
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(move |wanted| (name(topic), wanted.partition_index)))
+        .collect();
     // Every gate is entered before any is waited for.
-    let mut questions = Vec::with_capacity(count);
-    for topic in &request.topics {
-        let name = TopicName::Name(topic.name.clone());
-        for wanted in &topic.partitions {
-            questions.push(ask(&context, &name, wanted).await);
-        }
-    }
+    let questions = context.broker.look_up(deadline_ms, &wanted, |_, _, target| {
+        let key = target.key;
+        (key, context.broker.hosts.with(key, move |host| host.enter_gate(key, deadline_ms)))
+    });
+    let questions = questions.await;
     let mut questions = questions.into_iter();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
@@ -53,7 +58,8 @@ pub(crate) async fn handle(context: Context, request: ListOffsetsRequest) -> Ans
         for wanted in topic.partitions {
             let found = match questions.next() {
                 Some(Ok(gate)) => settle(&context, gate, &wanted, committed_only).await,
-                Some(Err(code)) => Err(code),
+                Some(Err(Absent::Unknown(code))) => Err(code),
+                Some(Err(Absent::Unconfirmed)) => Err(ErrorCode::LEADER_NOT_AVAILABLE),
                 None => Err(ErrorCode::UNKNOWN_SERVER_ERROR),
             };
             partitions.push(respond(&context, wanted.partition_index, found));
@@ -66,21 +72,6 @@ pub(crate) async fn handle(context: Context, request: ListOffsetsRequest) -> Ans
 type Gate = crate::hosts::HostReply<
     tokio::sync::oneshot::Receiver<Result<chronik_replica::GatePass, chronik_replica::GateError>>,
 >;
-
-async fn ask(
-    context: &Context,
-    name: &TopicName,
-    wanted: &ListOffsetsPartition,
-) -> Result<(PartitionKey, Gate), ErrorCode> {
-    let deadline_ms = context.gate_deadline_ms();
-    let image = context
-        .broker
-        .image_with(deadline_ms, |image| find_partition(image, name, wanted.partition_index).is_none())
-        .await
-        .map_err(|_| ErrorCode::LEADER_NOT_AVAILABLE)?;
-    let key = find_partition(&image, name, wanted.partition_index).ok_or_else(|| name.unknown())?.key;
-    Ok((key, context.broker.hosts.with(key, move |host| host.enter_gate(key, deadline_ms))))
-}
 
 async fn settle(
     context: &Context,

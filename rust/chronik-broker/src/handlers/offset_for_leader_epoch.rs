@@ -6,19 +6,21 @@
 //! Not done: requests of replicas (replication between brokers does not use this).
 //! Tests: tests of this crate.
 
-use chronik_replica::Host;
+use chronik_replica::{GateError, GatePass, Host};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::offset_for_leader_epoch::{
     EpochEndOffset, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, OffsetForLeaderPartition,
-    OffsetForLeaderTopicResult,
+    OffsetForLeaderTopic, OffsetForLeaderTopicResult,
 };
 use chronik_wire::types::{LeaderEpoch, PartitionKey};
+use tokio::sync::oneshot;
 
 use super::{Answer, Context};
 use crate::connection::CloseReason;
 use crate::errors;
+use crate::hosts::HostReply;
 use crate::limits;
-use crate::topics::{TopicName, find_partition};
+use crate::topics::{Absent, TopicName};
 
 pub(crate) async fn handle(
     context: Context,
@@ -28,14 +30,28 @@ pub(crate) async fn handle(
     if count > limits::REQUEST_PARTITIONS_MAX {
         return Err(CloseReason::Unanswerable("an epoch request names too many partitions"));
     }
+    let deadline_ms = context.gate_deadline_ms();
+    let name = |topic: &OffsetForLeaderTopic| TopicName::Name(topic.topic.clone());
+    let wanted: Vec<_> = request
+        .topics
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(move |wanted| (name(topic), wanted.partition)))
+        .collect();
+    // Every gate is entered before any is waited for.
+    let questions = context.broker.look_up(deadline_ms, &wanted, |_, _, target| {
+        let key = target.key;
+        (key, context.broker.hosts.with(key, move |host| host.enter_gate(key, deadline_ms)))
+    });
+    let mut questions = questions.await.into_iter();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let name = TopicName::Name(topic.topic.clone());
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wanted in topic.partitions {
-            let result = match find(&context, &name, wanted.partition).await {
-                Ok(key) => lookup(&context, key, &wanted).await,
-                Err(code) => Err(code),
+            let result = match questions.next() {
+                Some(Ok(gate)) => settle(&context, gate, &wanted).await,
+                Some(Err(Absent::Unknown(code))) => Err(code),
+                Some(Err(Absent::Unconfirmed)) => Err(ErrorCode::OFFSET_NOT_AVAILABLE),
+                None => Err(ErrorCode::UNKNOWN_SERVER_ERROR),
             };
             partitions.push(match result {
                 Ok((epoch, end_offset)) => EpochEndOffset {
@@ -57,24 +73,16 @@ pub(crate) async fn handle(
     Ok(Some(OffsetForLeaderEpochResponse { throttle_time_ms: 0, topics }))
 }
 
-async fn find(context: &Context, name: &TopicName, partition: i32) -> Result<PartitionKey, ErrorCode> {
-    let image = context
-        .broker
-        .image_with(context.gate_deadline_ms(), |image| find_partition(image, name, partition).is_none())
-        .await
-        .map_err(|_| ErrorCode::OFFSET_NOT_AVAILABLE)?;
-    find_partition(&image, name, partition).map(|target| target.key).ok_or_else(|| name.unknown())
-}
+type Gate = HostReply<oneshot::Receiver<Result<GatePass, GateError>>>;
 
-async fn lookup(
+async fn settle(
     context: &Context,
-    key: PartitionKey,
+    (key, gate): (PartitionKey, Gate),
     wanted: &OffsetForLeaderPartition,
 ) -> Result<(i32, i64), ErrorCode> {
-    let deadline_ms = context.gate_deadline_ms();
     let hosts = &context.broker.hosts;
     let gone = ErrorCode::NOT_LEADER_OR_FOLLOWER;
-    let gate = hosts.with(key, move |host| host.enter_gate(key, deadline_ms)).await.map_err(|_| gone)?;
+    let gate = gate.await.map_err(|_| gone)?;
     gate.await.map_err(|_| gone)?.map_err(|error| errors::epoch_gate(error.kind))?;
     let wanted = wanted.clone();
     hosts

@@ -1,7 +1,7 @@
 //! Produce (key 0), versions 3-13 (0-2 are advertised for old librdkafka and refused).
 //!
 //! Behaviour: checks each batch (one per partition: length, magic, CRC, counts), appends all of them before the first
-//! suspension so that produces of one connection may be pipelined, then waits for what `acks` asks for. A partition
+//! suspension (unless their topic is not known here yet) so that produces of one connection may be pipelined, then waits for what `acks` asks for. A partition
 //! fails alone. `acks=0` gets no answer; its failure closes the connection.
 //! Versions: 3 record batches v2 only · 8 error message · 9 flexible · 10 leader hints · 13 topic ids.
 //! On the pinned address a batch for another leader is carried there.
@@ -29,7 +29,7 @@ use crate::forward::Forwarded;
 use crate::hosts::HostReply;
 use crate::leader_hint::{endpoints, hint};
 use crate::limits;
-use crate::topics::{Target, TopicName, find_partition};
+use crate::topics::{Absent, Target, TopicName};
 
 const BY_ID_FROM: i16 = 13;
 const LEADER_HINT_FROM: i16 = 10;
@@ -58,11 +58,8 @@ impl From<ErrorCode> for Refusal {
     }
 }
 
-/// One batch of a request.
-struct Item {
-    topic: TopicName,
-    partition: i32,
-    records: Option<Bytes>,
+fn no_transactions(what: &str) -> Refusal {
+    Refusal { code: ErrorCode::INVALID_TXN_STATE, message: Some(format!("{what} are not supported yet")) }
 }
 
 pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Answer<ProduceResponse> {
@@ -74,31 +71,18 @@ pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Answer<
     };
     let deadline_ms = context.deadline_ms(request.timeout_ms);
     let transactional = request.transactional_id.is_some();
-    let items = flatten(request, context.version);
-    if items.len() > limits::REQUEST_PARTITIONS_MAX {
+    let (wanted, mut records) = flatten(request, context.version);
+    if wanted.len() > limits::REQUEST_PARTITIONS_MAX {
         return Err(CloseReason::Unanswerable("a produce request names too many partitions"));
     }
-    let missing = |image: &MetaImage| {
-        items.iter().any(|item| find_partition(image, &item.topic, item.partition).is_none())
+    let pending = if transactional {
+        wanted.iter().map(|_| Pending::Refused(no_transactions("transactions"))).collect()
+    } else {
+        start_all(&context, &wanted, &mut records, acks, deadline_ms).await
     };
-    let image = context.broker.image_with(deadline_ms, missing).await;
-
-    let mut pending = Vec::with_capacity(items.len());
-    for item in items {
-        let Item { topic, partition, records } = item;
-        let step = match &image {
-            Err(_) => Pending::Refused(ErrorCode::NOT_LEADER_OR_FOLLOWER.into()),
-            Ok(_) if transactional => Pending::Refused(Refusal {
-                code: ErrorCode::INVALID_TXN_STATE,
-                message: Some("transactions are not supported yet".to_owned()),
-            }),
-            Ok(image) => start(&context, image, &topic, partition, records, acks, deadline_ms),
-        };
-        pending.push((topic, partition, step));
-    }
 
     let mut results = Vec::with_capacity(pending.len());
-    for (topic, partition, step) in pending {
+    for ((topic, partition), step) in wanted.into_iter().zip(pending) {
         results.push((topic, finish(&context, partition, step).await));
     }
     if acks == Acks::None {
@@ -109,30 +93,47 @@ pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Answer<
     Ok(Some(respond(&context, results)))
 }
 
-fn flatten(request: ProduceRequest, version: i16) -> Vec<Item> {
-    let mut items = Vec::new();
+/// The partitions of a request, and the batch for each.
+fn flatten(request: ProduceRequest, version: i16) -> (Vec<(TopicName, i32)>, Vec<Option<Bytes>>) {
+    let (mut wanted, mut records) = (Vec::new(), Vec::new());
     for topic in request.topic_data {
         let name = TopicName::of(version >= BY_ID_FROM, &topic.name, topic.topic_id);
         for partition in topic.partition_data {
-            items.push(Item { topic: name.clone(), partition: partition.index, records: partition.records });
+            wanted.push((name.clone(), partition.index));
+            records.push(partition.records);
         }
     }
-    items
+    (wanted, records)
+}
+
+/// Hands every batch whose topic is known to its replica before the first suspension, the others once they are.
+async fn start_all(
+    context: &Context,
+    wanted: &[(TopicName, i32)],
+    records: &mut [Option<Bytes>],
+    acks: Acks,
+    deadline_ms: u64,
+) -> Vec<Pending> {
+    let started = context.broker.look_up(deadline_ms, wanted, |place, image, target| {
+        let records = records.get_mut(place).and_then(Option::take);
+        start(context, image, target, records, acks, deadline_ms)
+    });
+    let absent = |absent| match absent {
+        Absent::Unknown(code) => Pending::Refused(code.into()),
+        Absent::Unconfirmed => Pending::Refused(ErrorCode::NOT_LEADER_OR_FOLLOWER.into()),
+    };
+    started.await.into_iter().map(|started| started.unwrap_or_else(absent)).collect()
 }
 
 /// Checks one batch and hands it to its replica.
 fn start(
     context: &Context,
     image: &Arc<MetaImage>,
-    topic: &TopicName,
-    partition: i32,
+    target: Target,
     records: Option<Bytes>,
     acks: Acks,
     deadline_ms: u64,
 ) -> Pending {
-    let Some(target) = find_partition(image, topic, partition) else {
-        return Pending::Refused(topic.unknown().into());
-    };
     let config = &context.broker.node.config;
     let settings = context.broker.topic_configs.get(image, &target.topic, config);
     let wall_ms = context.broker.world.wall_ms();
@@ -162,10 +163,7 @@ fn checked(records: Option<Bytes>, settings: &TopicConfig, wall_ms: i64) -> Resu
         .map_err(|error| Refusal { code: error.error_code(), message: Some(error.to_string()) })?;
     let header = view.header();
     if header.attributes.is_transactional() {
-        return Err(Refusal {
-            code: ErrorCode::INVALID_TXN_STATE,
-            message: Some("transactional batches are not supported yet".to_owned()),
-        });
+        return Err(no_transactions("transactional batches"));
     }
     if settings.timestamp_type == TimestampType::CreateTime {
         check_timestamps(settings, header.base_timestamp, header.max_timestamp, wall_ms)?;
@@ -266,7 +264,11 @@ fn respond(context: &Context, results: Vec<(TopicName, PartitionProduceResponse)
     let mut responses: Vec<TopicProduceResponse> = Vec::new();
     let mut leaders: Vec<LeaderIdAndEpoch> = Vec::new();
     let mut last: Option<TopicName> = None;
-    for (topic, result) in results {
+    for (topic, mut result) in results {
+        if context.connection.pinned {
+            // This node is all that exists behind that address.
+            result.current_leader = LeaderIdAndEpoch::default();
+        }
         if context.version >= LEADER_HINT_FROM {
             leaders.push(result.current_leader.clone());
         }
