@@ -27,6 +27,9 @@ _thread: threading.Thread | None = None
 def acquire() -> None:
     """One more cluster runs; the first starts the thread."""
     global _users, _thread
+    # Here and not on the thread: a fork in the middle of an import leaves the child half a module.
+    import logging  # noqa: F401
+
     with _lock:
         _settle()
         _users += 1
