@@ -17,6 +17,8 @@ from chronik.errors import AddressError, ClusterTimeoutError
 from chronik.testing import Connection, FetchResult
 from support import RETRIABLE
 
+ANOMALIES_SHOWN = 5
+
 
 class History:
     """What is known so far, shared by all threads of one check."""
@@ -99,7 +101,7 @@ class Check:
             thread.join(max(0.0, deadline - time.monotonic()))
         if kind is None:
             assert not any(thread.is_alive() for thread in self._threads), "a request had no answer in 30 s"
-            assert self.history.anomalies == []
+            assert not self.history.anomalies, "; ".join(self.history.anomalies[:ANOMALIES_SHOWN])
 
     def served(self, node: chronik.Node) -> int:
         return self.history.answers[f"node {node.id} served"]

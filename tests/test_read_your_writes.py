@@ -267,6 +267,25 @@ def test_control_without_the_gate_a_deposed_leader_lies(chronik_cluster_factory)
         assert (answer.error_code, answer.values) == (0, [])
 
 
+@pytest.mark.filterwarnings("ignore::chronik.ChronikWarning")
+@pytest.mark.parametrize("fault", ["lagging-follower", "isolated-leader", "frozen-leader"])
+def test_control_without_the_gate_the_checker_finds_lies(chronik_cluster_factory, fault):
+    cluster = chronik_cluster_factory(3, config={"chronik.test.gate": "off"})
+    cluster.create_topic("control")
+    leader, follower = cluster.leader("control"), cluster.followers("control")[0]
+    with pytest.raises(AssertionError, match=r"claims the end|empty success"), Check(cluster, "control") as check:
+        check.wait_until_acknowledged(20)
+        if fault == "lagging-follower":
+            cluster.delay(leader, follower, 30)
+        elif fault == "isolated-leader":
+            cluster.isolate(leader)
+        else:
+            leader.freeze()
+            check.wait_until_acknowledged(20)
+            leader.thaw()
+        cluster.wait_for(lambda: check.history.anomalies, 15)
+
+
 @pytest.mark.parametrize("consistency", ["local", "tail"])
 def test_weaker_modes_are_explicit_and_pass_no_needless_gate(chronik_cluster, chronik_topic, consistency):
     chronik_cluster.create_topic(chronik_topic, config={"chronik.read.consistency": consistency})
