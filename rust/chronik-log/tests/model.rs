@@ -543,3 +543,21 @@ proptest! {
         run(Backing::files(), segment_bytes, &ops);
     }
 }
+
+#[test]
+fn a_log_start_beyond_what_a_power_cut_left_does_not_come_back() {
+    let append = |sizes: &[(u8, u16)]| Op::Append { sizes: sizes.to_vec() };
+    let ops = [
+        append(&[(0, 0)]),
+        append(&[(0, 0)]),
+        append(&[(3, 0)]),
+        Op::Commit { ahead: 3 },
+        Op::SwitchFsync,
+        Op::MoveLogStart { percent: 34 },
+        Op::Kill,
+        Op::AppendToFullDisk { room: 0, back: 0, sizes: vec![(0, 0)] },
+        Op::Crash { policy: UnsyncedPolicy::Torn { seed: 4_020_439_020_387_101_451 } },
+        append(&[(3, 0)]),
+    ];
+    run(Backing::Memory(MemDisk::new()), 1 << 20, &ops);
+}

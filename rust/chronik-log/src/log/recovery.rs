@@ -352,7 +352,8 @@ impl Recovery {
             hard.term = self.last_term;
             hard.vote = 0;
         }
-        self.state.log_start = self.state.log_start.max(self.first_offset).min(self.end_offset);
+        let written_log_start = self.state.log_start;
+        self.state.log_start = written_log_start.max(self.first_offset).min(self.end_offset);
         let mut log = PartitionLog {
             disk: self.disk,
             dir: self.dir,
@@ -375,6 +376,11 @@ impl Recovery {
         };
         if let Some(at) = log.segments.len().checked_sub(1) {
             log.segments[at].file = Some(log.open_segment(at)?);
+        }
+        if log.state.log_start < written_log_start {
+            // The records up to there were lost without fsync. New ones will take their offsets, and the next opening
+            // must not take those for deleted.
+            log.write_state(log.state)?;
         }
         if log.config.fsync && !is_new {
             log.sync_recovered()?;
