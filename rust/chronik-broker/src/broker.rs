@@ -6,8 +6,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use chronik_log::LogConfig;
-use chronik_replica::{Host, ReplicaError, ReplicaSpec, TopicSettings};
+use chronik_log::{Index, LogConfig};
+use chronik_replica::{Host, Replica, ReplicaError, ReplicaSpec, TopicSettings};
 use chronik_wire::types::{NodeId, PartitionKey};
 
 use crate::fetch_session::SessionCache;
@@ -72,6 +72,7 @@ impl Broker {
             self.send_beats();
             self.world.spawn(Box::pin(Rc::clone(self).register_forever()));
         }
+        self.world.spawn(Box::pin(Rc::clone(self).remove_strays()));
     }
 
     /// Every beat interval, on shard 0: says "alive", and notices who does not.
@@ -216,5 +217,10 @@ fn open_metadata(node: &Arc<NodeState>, host: &mut Host) -> Result<(), ReplicaEr
         log: Arc::new(LogConfig::default()),
         settings: TopicSettings { min_insync_replicas: 1, retention_ms: None, ..TopicSettings::default() },
         machine: Some(Box::new(MetaMachine(Arc::clone(&node.seat)))),
-    })
+    })?;
+    let log_is_empty = |replica: &Replica| replica.log().last_index() == Index::ZERO;
+    if !host.replica(PartitionKey::META).is_none_or(log_is_empty) {
+        node.set_had_metadata();
+    }
+    Ok(())
 }

@@ -169,17 +169,18 @@ impl Broker {
         self.node.send(from, NodeMessage::ControllerReply { call, reply });
     }
 
-    /// Waits until every live node has applied metadata up to `applied` and knows a leader for every partition of
-    /// `topics`. False when a node did not get there in time.
+    /// Waits until every live node has applied metadata up to `applied`, has its replicas in line with it, and knows a
+    /// leader for every partition of `topics`. False when a node did not get there in time.
     pub async fn await_topics(&self, applied: Offset, topics: &[TopicId], deadline_ms: u64) -> bool {
+        let mut view_changes = self.node.subscribe_view();
         let mut asked = Vec::new();
         for node in self.node.view(|view| view.live_peers()) {
             let Some((call, answer)) = self.node.open_call() else { return false };
-            self.node.send(node, NodeMessage::AwaitTopics { call, applied, topics: topics.to_vec() });
+            self.ask_for_topics(node, call, applied, topics);
             asked.push((node, call, answer));
         }
+        let mut resend_ms = self.world.now_ms() + limits::CALL_RESEND_MS;
         let mut all = self.await_topics_here(applied, topics, deadline_ms).await;
-        let mut view_changes = self.node.subscribe_view();
         for (node, call, mut answer) in asked {
             let arrived = loop {
                 let answered = async {
@@ -189,18 +190,27 @@ impl Broker {
                         _ = view_changes.changed() => None,
                     }
                 };
-                match until(&*self.world, deadline_ms, answered).await {
+                match until(&*self.world, deadline_ms.min(resend_ms), answered).await {
                     Some(Some(arrived)) => break arrived,
                     // A node that dies meanwhile is not waited for: it will learn everything when it comes back.
                     Some(None) if !self.node.view(|view| view.is_alive(node)) => break true,
                     Some(None) => {}
-                    None => break false,
+                    None if self.world.now_ms() >= deadline_ms => break false,
+                    // The question or the answer was lost, or the node has given up waiting.
+                    None => {
+                        resend_ms = self.world.now_ms() + limits::CALL_RESEND_MS;
+                        self.ask_for_topics(node, call, applied, topics);
+                    }
                 }
             };
             self.node.close_call(call);
             all &= arrived;
         }
         all
+    }
+
+    fn ask_for_topics(&self, node: NodeId, call: u64, applied: Offset, topics: &[TopicId]) {
+        self.node.send(node, NodeMessage::AwaitTopics { call, applied, topics: topics.to_vec() });
     }
 
     /// The part of [`Broker::await_topics`] that concerns this node.
@@ -246,7 +256,7 @@ impl Broker {
 impl NodeState {
     fn knows_topics(&self, applied: Offset, topics: &[TopicId]) -> bool {
         let image = self.image();
-        if image.offset < applied {
+        if image.offset < applied || !self.has_placed(applied) {
             return false;
         }
         self.view(|view| {

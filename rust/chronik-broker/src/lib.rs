@@ -30,6 +30,7 @@ mod preferred_replica;
 mod producer_ids;
 mod reconcile;
 mod registration;
+mod strays;
 mod topic_admin;
 mod topic_configs;
 mod topics;

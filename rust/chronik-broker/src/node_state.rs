@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use chronik_coord::{CommandId, MetaImage};
-use chronik_wire::types::NodeId;
+use chronik_wire::types::{NodeId, Offset};
 use tokio::sync::{oneshot, watch};
 
 use crate::config::BrokerConfig;
@@ -16,6 +16,7 @@ use crate::counters::BrokerCounters;
 use crate::limits;
 use crate::meta::MetaSeat;
 use crate::peer::NodeMessage;
+use crate::strays::StartFacts;
 use crate::view::ClusterView;
 
 /// What came back for a call to another node.
@@ -42,6 +43,9 @@ pub struct NodeState {
     calls: Mutex<HashMap<u64, oneshot::Sender<CallAnswer>>>,
     next_call: AtomicU64,
     next_command: AtomicU64,
+    /// Per shard: the metadata its replicas have been brought in line with.
+    placed: Mutex<Vec<Offset>>,
+    start: StartFacts,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -55,6 +59,7 @@ impl NodeState {
         let view = ClusterView::new(config.node, config.voters.iter().copied());
         // Each life numbers its calls from a random place: an answer to an earlier one must find nobody here.
         let next_call = AtomicU64::new(config.incarnation);
+        let placed = Mutex::new(vec![Offset::UNKNOWN; config.shards.max(1)]);
         Arc::new(NodeState {
             config,
             counters,
@@ -65,6 +70,8 @@ impl NodeState {
             calls: Mutex::new(HashMap::new()),
             next_call,
             next_command: AtomicU64::new(1),
+            placed,
+            start: StartFacts::default(),
             wake,
         })
     }
@@ -130,6 +137,40 @@ impl NodeState {
     /// Forgets a call that its caller has given up.
     pub(crate) fn close_call(&self, call: u64) {
         lock(&self.calls).remove(&call);
+    }
+
+    /// The replicas of a shard are as the metadata at `offset` says.
+    pub(crate) fn set_placed(&self, shard: usize, offset: Offset) {
+        if let Some(placed) = lock(&self.placed).get_mut(shard) {
+            *placed = offset;
+        }
+        self.view_has_changed();
+    }
+
+    /// Whether all shards are at least as far as the metadata at `offset`.
+    pub(crate) fn has_placed(&self, offset: Offset) -> bool {
+        lock(&self.placed).iter().all(|placed| *placed >= offset)
+    }
+
+    /// This start of the node is registered at `offset` of the metadata log.
+    pub(crate) fn set_registered(&self, offset: Offset) {
+        self.start.registered_at.send_replace(Some(offset));
+    }
+
+    /// Where this start of the node is registered, once it is; `None` when the node is gone first.
+    pub(crate) async fn registered_at(&self) -> Option<Offset> {
+        let mut registered = self.start.registered_at.subscribe();
+        registered.wait_for(Option::is_some).await.ok().and_then(|at| *at)
+    }
+
+    /// The node found metadata of its own when it started.
+    pub(crate) fn set_had_metadata(&self) {
+        self.start.had_metadata.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the node found metadata of its own when it started.
+    pub(crate) fn had_metadata(&self) -> bool {
+        self.start.had_metadata.load(Ordering::Relaxed)
     }
 
     /// A command id that was never used before.

@@ -20,6 +20,8 @@ use crate::hosts::Hosts;
 #[derive(Default)]
 pub(crate) struct Reconciled {
     topics: BTreeMap<TopicId, Arc<Topic>>,
+    /// What brokers were told at run time, for all and for this one: topics take their defaults from it.
+    overrides: [BTreeMap<String, String>; 2],
 }
 
 impl Broker {
@@ -30,6 +32,7 @@ impl Broker {
         loop {
             let image = Arc::clone(&images.borrow_and_update());
             self.reconcile(&image, &mut done);
+            self.node.set_placed(self.shard, image.offset);
             if images.changed().await.is_err() {
                 return;
             }
@@ -44,18 +47,17 @@ impl Broker {
                 self.remove_topic(&topic);
             }
         }
-        let mut news = false;
+        let node = self.node.config.node;
+        let overrides = [None, Some(node)].map(|whose| image.broker_overrides(whose).clone());
+        let same_defaults = done.overrides == overrides;
+        done.overrides = overrides;
         for topic in image.topics() {
             let known = done.topics.get(&topic.id);
-            if known.is_some_and(|known| Arc::ptr_eq(known, topic)) {
+            if same_defaults && known.is_some_and(|known| Arc::ptr_eq(known, topic)) {
                 continue;
             }
             self.place_topic(image, topic, known.is_none());
             done.topics.insert(topic.id, Arc::clone(topic));
-            news = true;
-        }
-        if news {
-            self.node.view_has_changed();
         }
     }
 
@@ -64,10 +66,12 @@ impl Broker {
         let config = image.effective_topic_config(topic, own.node, &own.broker_config);
         let lag_max_ms = image.broker_settings(own.node, &own.broker_config).replica_lag_time_max_ms;
         let settings = topic_settings(&config, lag_max_ms);
+        let log = Arc::new(log_config(&config));
         let mut host = self.hosts.own().borrow_mut();
         for (key, replicas, designated) in self.own_partitions(topic) {
             if host.replica(key).is_some() {
                 host.set_settings(key, settings.clone());
+                host.set_log_config(key, Arc::clone(&log));
                 continue;
             }
             let spec = ReplicaSpec {
@@ -75,7 +79,7 @@ impl Broker {
                 voters: replicas.to_vec(),
                 designated,
                 dir: directory_of(key),
-                log: Arc::new(log_config(&config)),
+                log: Arc::clone(&log),
                 settings: settings.clone(),
                 machine: None,
             };
@@ -122,6 +126,14 @@ pub(crate) fn directory_of(key: PartitionKey) -> String {
     format!("{}-{}", key.topic, key.partition)
 }
 
+/// The partition whose directory has this name; `None` for any other name.
+pub(crate) fn partition_of(directory: &str) -> Option<PartitionKey> {
+    let (topic, partition) = directory.split_once('-')?;
+    let topic = TopicId(u128::from_str_radix(topic, 16).ok()?);
+    let key = PartitionKey::new(topic, PartitionIndex(partition.parse().ok()?));
+    (directory_of(key) == directory).then_some(key)
+}
+
 fn topic_settings(config: &TopicConfig, replica_lag_max_ms: u64) -> TopicSettings {
     // Without the delete policy nothing is dropped for its age or size.
     let bound = |limit: Option<i64>| {
@@ -142,5 +154,23 @@ fn log_config(config: &TopicConfig) -> LogConfig {
         segment_ms: u64::try_from(config.segment_ms).ok(),
         index_interval_bytes: u32::try_from(config.index_interval_bytes).unwrap_or(u32::MAX),
         ..LogConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_name_their_partitions_and_no_other_name_is_taken_for_one() {
+        for key in [PartitionKey::META, PartitionKey::new(TopicId(u128::MAX), PartitionIndex(12))] {
+            assert_eq!(partition_of(&directory_of(key)), Some(key));
+        }
+        let other = directory_of(PartitionKey::META).to_uppercase() + "-0";
+        for name in
+            ["", "-", "lost+found", "0-0", "01-0", other.as_str(), "+0000000000000000000000000000001-0"]
+        {
+            assert_eq!(partition_of(name), None, "{name:?}");
+        }
     }
 }

@@ -37,6 +37,16 @@ impl Broker {
         if anonymous && self.controller_call(identify, deadline_ms).await.is_err() {
             return false;
         }
-        self.controller_call(register, deadline_ms).await.is_ok()
+        let Ok(reply) = self.controller_call(register, deadline_ms).await else { return false };
+        match reply.body.rejection() {
+            None => self.node.set_registered(reply.at),
+            // The same registration would be refused again; the node serves its peers, and no client hears of it.
+            Some(error) => tracing::error!(
+                node = config.node.0,
+                %error,
+                "the cluster does not accept this node; change its configuration and start it again"
+            ),
+        }
+        true
     }
 }

@@ -1,9 +1,10 @@
-//! DescribeConfigs: every key with its value, its source and its type.
+//! Configuration: DescribeConfigs shows every key with its value, its source and its type; replicas act on it.
 
 mod harness;
 
 use std::collections::BTreeMap;
 
+use chronik_coord::{Action, AlterConfigs, Change, ConfigChange, ConfigResource, ReplyBody};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResult,
@@ -129,4 +130,37 @@ fn a_node_that_is_cut_off_claims_nothing() {
     cluster.isolate(NodeId(2));
     let result = describe(&mut cluster, VERSION, resource(TOPIC, "t", None));
     assert_eq!(result.error_code, ErrorCode::LEADER_NOT_AVAILABLE);
+}
+
+fn override_broker(cluster: &mut TestCluster, broker: Option<NodeId>, name: &str, value: &str) {
+    let change = ConfigChange {
+        resource: ConfigResource::Broker(broker),
+        change: Change::Replace(vec![(name.to_owned(), Some(value.to_owned()))]),
+    };
+    let action = Action::AlterConfigs(AlterConfigs { resources: vec![change] });
+    let broker = cluster.node(NodeId(1)).broker.clone();
+    let deadline_ms = cluster.now_ms() + 5_000;
+    let reply = cluster.run(async move { broker.controller_call(action, deadline_ms).await });
+    let ReplyBody::ConfigsAltered(altered) = reply.expect("the controller answers").body else {
+        panic!("another reply was expected")
+    };
+    assert!(altered.iter().all(|(_, outcome)| outcome.is_ok()), "{altered:?}");
+}
+
+#[test]
+fn what_brokers_are_told_at_run_time_reaches_the_replicas_they_have() {
+    let mut cluster = TestCluster::start(3, &Options::default());
+    cluster.create_topic("plain", 1, &[]);
+    cluster.create_topic("own", 1, &[("min.insync.replicas", "1")]);
+    let in_force = |cluster: &TestCluster, topic: &str| -> Vec<usize> {
+        let key = cluster.key(topic, 0);
+        let settings = |node: &harness::TestNode| node.host.borrow().view(key).expect("hosted").settings;
+        cluster.nodes.values().map(|node| settings(node).min_insync_replicas).collect()
+    };
+    assert_eq!(in_force(&cluster, "plain"), [1, 1, 1]);
+    override_broker(&mut cluster, None, "min.insync.replicas", "2");
+    cluster.wait_for("every replica to know", |cluster| in_force(cluster, "plain") == [2, 2, 2]);
+    override_broker(&mut cluster, Some(NodeId(3)), "min.insync.replicas", "3");
+    cluster.wait_for("the replica of one node to know", |cluster| in_force(cluster, "plain") == [2, 2, 3]);
+    assert_eq!(in_force(&cluster, "own"), [1, 1, 1], "a topic's own setting wins");
 }

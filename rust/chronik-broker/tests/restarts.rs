@@ -3,9 +3,10 @@
 mod harness;
 
 use chronik_broker::PeerMessage;
+use chronik_log::Disk;
 use chronik_replica::ReplicaMessage;
 use chronik_wire::error_code::ErrorCode;
-use chronik_wire::types::NodeId;
+use chronik_wire::types::{NodeId, PartitionIndex, PartitionKey, TopicId};
 use harness::client::{FETCH_VERSION, fetch_request};
 use harness::{Options, TestCluster};
 
@@ -33,7 +34,7 @@ fn an_answer_to_a_barrier_of_an_earlier_life_opens_no_gate() {
             > 0
     });
     let lost = cluster.ask(follower, false, FETCH_VERSION, &fetch_request("t", 1, 0));
-    let mut lost = vec![Box::pin(lost)];
+    let mut lost = [Box::pin(lost)];
     let mut poll = move || {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         lost.iter_mut().for_each(|fetch| drop(std::future::Future::poll(fetch.as_mut(), &mut context)));
@@ -66,4 +67,62 @@ fn an_answer_to_a_barrier_of_an_earlier_life_opens_no_gate() {
     let response = cluster.run(fetch).expect("open").expect("answered");
     let data = &response.responses[0].partitions[0];
     assert_ne!(data.error_code, ErrorCode::NONE, "a stale, empty success: {data:?}");
+}
+
+fn directory(key: PartitionKey) -> String {
+    format!("{}-{}", key.topic, key.partition)
+}
+
+fn directories(disk: &impl Disk) -> Vec<String> {
+    disk.list_dirs().expect("the disk can be read")
+}
+
+/// Kills node 3 and leaves it with data of a topic that the metadata does not know: deleted so long ago that the node
+/// gets a snapshot instead of the deletion. Returns the directory.
+fn kill_and_leave_a_stray(cluster: &mut TestCluster) -> String {
+    cluster.send("t", "v");
+    cluster.pass_ms(100);
+    cluster.kill(NodeId(3));
+    let stray = directory(PartitionKey::new(TopicId(0xdead), PartitionIndex(0)));
+    let disk = cluster.disk_of_dead(NodeId(3));
+    for name in [stray.as_str(), "lost+found"] {
+        disk.create_dir(name).and_then(|()| disk.sync_dir(name)).expect("a directory");
+    }
+    stray
+}
+
+#[test]
+fn data_of_a_topic_deleted_while_a_node_was_down_goes_once_the_metadata_is_known() {
+    let mut cluster = cluster();
+    let node = NodeId(3);
+    let stray = kill_and_leave_a_stray(&mut cluster);
+    cluster.isolate(node);
+    cluster.restart(node);
+    cluster.pass_ms(2_000);
+    let there = directories(&cluster.node(node).disk);
+    assert!(there.contains(&stray), "alone the node cannot know: {there:?}");
+    cluster.recover();
+    cluster.wait_for("the deleted topic's data to go", |cluster| {
+        !directories(&cluster.node(node).disk).contains(&stray)
+    });
+    cluster.pass_ms(500);
+    let kept = ["first", "t"].map(|topic| directory(cluster.key(topic, 0)));
+    let there = directories(&cluster.node(node).disk);
+    for kept in kept.into_iter().chain([directory(PartitionKey::META), "lost+found".to_owned()]) {
+        assert!(there.contains(&kept), "{kept} is missing from {there:?}");
+    }
+    let offset = cluster.send("t", "w");
+    assert_eq!(cluster.fetch(node, "t", offset, 500).high_watermark, offset + 1);
+}
+
+#[test]
+fn a_node_that_lost_its_metadata_deletes_nothing() {
+    let mut cluster = cluster();
+    let node = NodeId(3);
+    let stray = kill_and_leave_a_stray(&mut cluster);
+    cluster.disk_of_dead(node).remove_dir(&directory(PartitionKey::META)).expect("removed");
+    cluster.restart(node);
+    cluster.pass_ms(2_000);
+    let there = directories(&cluster.node(node).disk);
+    assert!(there.contains(&stray) && there.contains(&directory(PartitionKey::META)), "{there:?}");
 }

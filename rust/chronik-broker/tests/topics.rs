@@ -252,3 +252,22 @@ fn deletion_can_be_switched_off() {
     assert_eq!(delete(&mut cluster, 1, &["t"])[0].error_code, ErrorCode::TOPIC_DELETION_DISABLED);
     assert_eq!(cluster.node(NodeId(1)).broker.node().image().topic_count(), 1);
 }
+
+#[test]
+fn a_lost_question_does_not_hold_up_a_creation() {
+    let mut cluster = TestCluster::start(3, &Options::default());
+    cluster.create_topic("t", 1, &[]);
+    let id = cluster.key("t", 0).topic;
+    let broker = cluster.node(NodeId(1)).broker.clone();
+    let applied = broker.node().image().offset;
+    let (started_ms, deadline_ms) = (cluster.now_ms(), cluster.now_ms() + 30_000);
+    // The first question of node 1 gets lost; nobody is down for it.
+    cluster.cut(NodeId(1), NodeId(3));
+    let mut known = Box::pin(async move { broker.await_topics(applied, &[id], deadline_ms).await });
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(std::future::Future::poll(known.as_mut(), &mut context).is_pending());
+    cluster.pass_ms(20);
+    cluster.recover();
+    assert!(cluster.run(known), "every node knows the topic");
+    assert!(cluster.now_ms() - started_ms < 1_000, "after {} ms", cluster.now_ms() - started_ms);
+}

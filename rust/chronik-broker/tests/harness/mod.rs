@@ -311,6 +311,11 @@ impl TestCluster {
         self.down.insert(node, dead.disk);
     }
 
+    /// The disk of a node that is down.
+    pub fn disk_of_dead(&self, node: NodeId) -> &MemDisk {
+        &self.down[&node]
+    }
+
     /// A node that was killed starts again on its disk.
     pub fn restart(&mut self, node: NodeId) {
         let disk = self.down.remove(&node).expect("the node was killed");

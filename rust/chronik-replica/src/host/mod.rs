@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use chronik_log::Disk;
+use chronik_log::{Disk, DiskError};
 use chronik_wire::types::{NodeId, PartitionKey};
 
 use crate::config::{HostConfig, ReplicaSpec};
@@ -101,6 +101,25 @@ impl Host {
         let dir = replica.into_dir();
         let removed = self.shared.disk.remove_dir(&dir);
         removed.map_err(|error| ReplicaError::Log { key, source: chronik_log::LogError::Disk(error) })
+    }
+
+    /// Names of all directories on this node's disk, whichever shard's replica they belong to, and those of none.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn directories(&self) -> Result<Vec<String>, DiskError> {
+        self.shared.disk.list_dirs()
+    }
+
+    /// Removes a directory that is left over from an earlier life. One that a replica of this host uses stays.
+    ///
+    /// # Errors
+    /// The disk cannot remove it.
+    pub fn remove_directory(&mut self, dir: &str) -> Result<(), DiskError> {
+        if self.replicas.values().any(|replica| replica.dir() == dir) {
+            return Ok(());
+        }
+        self.shared.disk.remove_dir(dir)
     }
 
     /// A replica, for inspection.

@@ -105,6 +105,11 @@ impl Replica {
         self.key
     }
 
+    /// Where its log lies on the node's disk.
+    pub(crate) fn dir(&self) -> &str {
+        &self.dir
+    }
+
     /// Why the replica stopped, if it did.
     pub fn stop_reason(&self) -> Option<&str> {
         self.stopped.as_deref()
