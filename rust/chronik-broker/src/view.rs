@@ -22,6 +22,9 @@ pub struct Leadership {
     pub isr: Vec<NodeId>,
 }
 
+/// The incarnation of a peer that was never heard.
+const UNHEARD: u64 = 0;
+
 #[derive(Debug, Default)]
 struct Peer {
     incarnation: u64,
@@ -66,6 +69,11 @@ impl ClusterView {
         let came_up = !entry.alive || restarted;
         if restarted {
             entry.version = 0;
+        }
+        if restarted && entry.incarnation != UNHEARD {
+            // What its former life led it leads no longer, until its present one says so.
+            let led = self.leaders.values_mut().filter(|known| known.leader == Some(peer));
+            led.for_each(|known| known.leader = None);
         }
         entry.incarnation = incarnation;
         entry.heard_at_ms = now_ms;
@@ -245,6 +253,28 @@ mod tests {
         assert_eq!(view.live(), vec![NodeId(1)]);
         assert!(view.on_beat(NodeId(2), 1, 1, 500).came_up);
         assert_eq!(view.leader(key), Some((NodeId(2), LeaderEpoch(1))));
+    }
+
+    #[test]
+    fn a_restarted_peer_leads_nothing_until_it_says_so() {
+        let mut view = ClusterView::new(NodeId(1), [NodeId(2)]);
+        let key = change(None, 0).key;
+        view.on_announcement(NodeId(2), 1, 1, &[change(Some(2), 1)]);
+        view.on_beat(NodeId(2), 7, 1, 0);
+        assert_eq!(
+            view.leader(key),
+            Some((NodeId(2), LeaderEpoch(1))),
+            "words may come before the first beat"
+        );
+        view.on_beat(NodeId(2), 8, 0, 10);
+        assert_eq!(view.leader(key), None);
+        assert_eq!(
+            view.leadership(key).map(|known| known.epoch),
+            Some(LeaderEpoch(1)),
+            "epochs never go back"
+        );
+        view.on_announcement(NodeId(2), 1, 1, &[change(Some(2), 2)]);
+        assert_eq!(view.leader(key), Some((NodeId(2), LeaderEpoch(2))));
     }
 
     #[test]
