@@ -15,12 +15,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as AioTopicPartition
 from confluent_kafka import Consumer as ConfluentConsumer
+from confluent_kafka import KafkaError
 from confluent_kafka import TopicPartition as ConfluentTopicPartition
 from kafka import KafkaConsumer, TopicPartition
 
 import chronik
-from chronik.testing import Connection, wait_for
-from support import Rises
+from chronik.testing import Connection, fetch_at, wait_for
+from support import RETRIABLE, Rises
 
 PROGRESS_SECONDS = 5.0
 Poll = Callable[[], list[bytes]]
@@ -149,3 +150,48 @@ def test_a_restarted_follower_is_read_from_again(chronik_cluster, topic, client)
         values: list[bytes] = []
         wait_for(lambda: values.extend(poll()) or values == [b"again"], 10)
     assert rises.of(follower, "fetches_served_as_follower") > 0
+
+
+def test_a_follower_that_cannot_prove_the_end_sends_a_rack_aware_client_back_to_the_leader(chronik_cluster, topic):
+    """Instead of an error, which would keep kafka-python there; the answer claims nothing about the end."""
+    leader, follower = chronik_cluster.leader(topic), chronik_cluster.followers(topic)[0]
+    write(chronik_cluster, topic, [b"a"])
+    assert fetch_at(follower, topic, rack=follower.rack).values == [b"a"]
+    chronik_cluster.cut(leader, follower)
+    sent_back = fetch_at(follower, topic, 1, rack=follower.rack, wait_ms=250)
+    assert (sent_back.error_code, sent_back.preferred_read_replica, sent_back.values) == (0, leader.id, [])
+    watermarks = (sent_back.high_watermark, sent_back.last_stable_offset, sent_back.log_start_offset)
+    assert watermarks == (-1, -1, -1)
+    assert fetch_at(follower, topic, 1, wait_ms=250).error_code in RETRIABLE
+    write(chronik_cluster, topic, [b"b"])
+    assert fetch_at(leader, topic, 1, rack=follower.rack).values == [b"b"]
+
+
+def test_librdkafka_sees_no_false_end_at_a_follower_that_is_cut_off(chronik_cluster, topic):
+    leader, follower = chronik_cluster.leader(topic), chronik_cluster.followers(topic)[0]
+    write(chronik_cluster, topic, [b"a"])
+    consumer = ConfluentConsumer(
+        {
+            "bootstrap.servers": chronik_cluster.bootstrap_servers,
+            "group.id": "unused",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "client.rack": follower.rack,
+        }
+    )
+    consumer.assign([ConfluentTopicPartition(topic, 0, 0)])
+    seen: list[bytes | int] = []
+
+    def has_seen(wanted: list[bytes | int]) -> bool:
+        for message in consumer.consume(100, 0.05):
+            seen.append(message.error().code() if message.error() else message.value())
+        return seen == wanted
+
+    end = KafkaError._PARTITION_EOF
+    try:
+        wait_for(lambda: has_seen([b"a", end]), 15)
+        chronik_cluster.cut(leader, follower)
+        write(chronik_cluster, topic, [b"b"])
+        wait_for(lambda: has_seen([b"a", end, b"b", end]), 15)
+    finally:
+        consumer.close()

@@ -195,7 +195,7 @@ fn better_replica(spec: &FetchSpec, view: &ReadView) -> Option<NodeId> {
 }
 
 /// A hint claims nothing: no records, no watermarks.
-fn redirected(spec: &FetchSpec, replica: NodeId) -> PartitionData {
+pub(crate) fn redirected(spec: &FetchSpec, replica: NodeId) -> PartitionData {
     PartitionData {
         partition_index: spec.wanted.partition,
         preferred_read_replica: replica.0,

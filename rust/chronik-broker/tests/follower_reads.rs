@@ -201,6 +201,60 @@ fn nobody_is_sent_to_a_dead_follower() {
     assert_eq!((values(&data), data.preferred_read_replica), (vec!["v".to_owned()], -1));
 }
 
+/// A fetch at the end by a client in `rack`, and how long it took.
+fn fetch_from_rack(cluster: &mut TestCluster, node: NodeId, rack: &str) -> (PartitionData, u64) {
+    let mut request = fetch_request("t", 1, 500);
+    request.rack_id = rack.to_owned();
+    let asked_ms = cluster.now_ms();
+    let data = cluster.fetch_version(node, FETCH_VERSION, request);
+    (data, cluster.now_ms() - asked_ms)
+}
+
+#[test]
+fn a_follower_that_cannot_pass_its_gate_sends_a_client_with_a_rack_back_to_the_leader() {
+    let (mut cluster, leader, followers) = cluster(&Options::default());
+    let follower = followers[0];
+    cluster.send("t", "v");
+    cluster.pass_ms(200);
+    cluster.cut(leader, follower);
+    cluster.cut(follower, leader);
+    let before = cluster.node(follower).served_as_follower();
+    let (data, took_ms) = fetch_from_rack(&mut cluster, follower, &format!("rack-{follower}"));
+    assert_eq!((data.error_code, data.preferred_read_replica), (ErrorCode::NONE, leader.0));
+    assert_claims_nothing(&data);
+    assert!(took_ms >= 500, "sent back after the deadline of the gate, not at network speed: {took_ms}");
+    assert_eq!(cluster.node(follower).served_as_follower(), before, "nothing was served");
+    // Without a rack the client did not choose this replica by one, and an error is what it understands.
+    let (data, _) = fetch_from_rack(&mut cluster, follower, "");
+    assert!(
+        [ErrorCode::OFFSET_NOT_AVAILABLE, ErrorCode::NOT_LEADER_OR_FOLLOWER].contains(&data.error_code),
+        "{data:?}"
+    );
+    assert_eq!(data.preferred_read_replica, -1);
+    cluster.recover();
+    cluster.pass_ms(1_000);
+    let (data, _) = fetch_from_rack(&mut cluster, follower, &format!("rack-{follower}"));
+    assert_eq!((data.error_code, data.high_watermark), (ErrorCode::NONE, 1), "healed, it serves again");
+}
+
+#[test]
+fn a_deposed_leader_sends_nobody_to_itself() {
+    let (mut cluster, old, _) = cluster(&Options::default());
+    cluster.send("t", "v");
+    cluster.isolate(old);
+    // Once while it still believes to lead, and once after it has stepped down.
+    for _ in 0..2 {
+        let (data, _) = fetch_from_rack(&mut cluster, old, &format!("rack-{old}"));
+        assert!(
+            [ErrorCode::OFFSET_NOT_AVAILABLE, ErrorCode::NOT_LEADER_OR_FOLLOWER].contains(&data.error_code),
+            "{data:?}"
+        );
+        assert_eq!(data.preferred_read_replica, -1);
+        assert_claims_nothing(&data);
+        cluster.pass_ms(2_000);
+    }
+}
+
 #[test]
 fn followers_refuse_when_told_to() {
     let (mut cluster, leader, followers) = cluster(&Options { followers_refuse: true, ..Options::default() });

@@ -3,11 +3,12 @@
 //! Behaviour: any replica serves; passes the read gate; answers each partition from one snapshot; an error answer
 //! carries no watermarks; parks until `min_bytes` or the deadline, woken by apply; several partitions fail one by one,
 //! and one whose gate is still pending holds back the others' records for 250 ms at most. At a leader, a consumer that
-//! names its rack is told of a follower there (KIP-392), except on the pinned address.
+//! names its rack is told of a follower there (KIP-392), except on the pinned address; a follower that cannot pass its
+//! gate sends such a consumer back to the leader, if it knows one, with an answer that claims nothing.
 //! Versions: 7 sessions (KIP-227) · 9 leader epoch · 11 rack (KIP-392) · 12 divergence, leader hint · 13 topic ids ·
 //! 16 leader endpoints.
 //! Not done: 15 replica state (replication between brokers does not use Fetch).
-//! Tests: fetch tests of this crate, tests/test_follower_reads.py.
+//! Tests: fetch tests of this crate, tests/test_read_your_writes.py, tests/test_rack_consumers.py.
 
 use std::collections::HashSet;
 use std::future::{Future, poll_fn};
@@ -30,7 +31,9 @@ use crate::fetch_session::{PlanKind, Wanted};
 use crate::hosts::Hosts;
 use crate::leader_hint::endpoints;
 use crate::limits;
-use crate::partition_fetch::{Admission, FetchSpec, Racks, Served, admit, gate_failed, refused, serve};
+use crate::partition_fetch::{
+    Admission, FetchSpec, Racks, Served, admit, gate_failed, redirected, refused, serve,
+};
 use crate::topics::{TopicName, find_partition};
 use crate::world::until;
 
@@ -241,6 +244,7 @@ impl Fetch {
             Ok(served) => {
                 part.result = served.data;
                 part.state = State::Final;
+                part.turn_to_leader(&self.context.broker, role);
             }
             Err(_) => part.fail(ErrorCode::NOT_LEADER_OR_FOLLOWER),
         }
@@ -373,6 +377,21 @@ impl Fetch {
 }
 
 impl Part {
+    /// A follower that could not prove the end, and a client that chose it by rack: instead of the error it is sent
+    /// back to the leader. An error would keep some clients (kafka-python, kafkajs) here for as long as Metadata lists
+    /// this node, which is minutes where only the link to the leader is cut. The answer claims nothing about the end
+    /// and comes after the gate's deadline, so that two confused nodes cannot bounce a client at network speed.
+    fn turn_to_leader(&mut self, broker: &Broker, role: Role) {
+        let is_refused = self.result.error_code != ErrorCode::NONE;
+        if !is_refused || role != Role::Follower || self.spec.racks.is_none() {
+            return;
+        }
+        let known = broker.node.view(|view| view.leadership(self.spec.key).and_then(|known| known.leader));
+        if let Some(leader) = known.filter(|leader| *leader != broker.node.config.node) {
+            self.result = redirected(&self.spec, leader);
+        }
+    }
+
     fn fail(&mut self, code: ErrorCode) {
         self.result = refused(&self.spec, code, None);
         self.state = State::Final;
