@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+/// Kafka's default of `log.retention.check.interval.ms`. Tests write records with old timestamps; they must not vanish
+/// sooner than with Kafka.
+const RETENTION_CHECK_MS: u64 = 300_000;
+
 /// Timers of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile {
@@ -30,7 +34,7 @@ impl Profile {
         hibernate_after_ticks: 45,
         beat_ms: 40,
         peer_timeout_ms: 160,
-        retention_check_ms: 5_000,
+        retention_check_ms: RETENTION_CHECK_MS,
     };
 
     /// For nodes on machines of their own: a lost leader is replaced within two seconds.
@@ -41,7 +45,7 @@ impl Profile {
         hibernate_after_ticks: 30,
         beat_ms: 150,
         peer_timeout_ms: 600,
-        retention_check_ms: 30_000,
+        retention_check_ms: RETENTION_CHECK_MS,
     };
 
     /// Lets configuration keys that are timers win. The catalogue has checked their values.

@@ -82,3 +82,47 @@ fn a_lagging_follower_tells_the_truth_only_because_of_the_gate() {
     assert_eq!(lies(true), 0);
     assert!(lies(false) > 0, "the lag was not seen: the test proves nothing");
 }
+
+/// Time travel: broker time moves, and with it what retention may drop; nothing else does.
+#[test]
+fn advancing_the_clock_expires_old_records() {
+    let cluster = support::start(|_| {});
+    let hour = [("retention.ms".to_owned(), "3600000".to_owned())].into_iter().collect();
+    cluster.create_topic("t", Some(1), Some(3), &hour).unwrap();
+    let end = support::produce_acked(&cluster, "t", b"x") + 1;
+    let follower = cluster.followers("t", 0).unwrap()[0];
+    let mut reader = support::Client::to(&cluster, follower);
+    cluster.advance(1_800_000).unwrap();
+    assert_eq!(reader.fetch("t", 0, 0).unwrap().log_start_offset, 0);
+    cluster.advance(3_600_000).unwrap();
+    support::eventually("the record has expired", || {
+        reader.fetch("t", end, 0).unwrap().log_start_offset == end
+    });
+    assert_eq!(support::produce_acked(&cluster, "t", b"x"), end);
+}
+
+/// Calls that cannot succeed say so at once, with the node and the next step.
+#[test]
+fn impossible_calls_are_refused() {
+    let cluster = support::with_topic(|_| {});
+    let said = |result: Result<(), chronik_node::ClusterError>| result.unwrap_err().to_string();
+    let (stranger, node) = (chronik_node::NodeId(9), cluster.followers("t", 0).unwrap()[0]);
+    assert!(said(cluster.kill(stranger)).contains("no node 9 in this cluster; its nodes are 1, 2, 3"));
+    assert!(said(cluster.restart(node)).contains("is running"));
+    assert!(said(cluster.cut(node, node, false)).contains("no link to itself"));
+    assert!(said(cluster.drop_ratio(node, cluster.leader("t", 0).unwrap(), 1.5)).contains("ratio is 1.5"));
+    assert!(said(cluster.create_topic("t", None, None, &Default::default())).contains("exists already"));
+    assert!(said(cluster.delete_topic("nothing")).contains("no topic \"nothing\""));
+    assert!(said(cluster.leader("t", 7).map(|_| ())).contains("no partition 7"));
+    cluster.freeze(node).unwrap();
+    assert!(said(cluster.transfer_leader("t", 0, node)).contains("is frozen"));
+    cluster.kill(node).unwrap();
+    assert!(said(cluster.transfer_leader("t", 0, node)).contains("is not running"));
+    assert!(said(cluster.freeze(node)).contains("is not running"));
+    for other in cluster.node_ids().into_iter().filter(|other| *other != node) {
+        cluster.kill(other).unwrap();
+    }
+    assert!(said(cluster.delete_topic("t")).contains("no node of the cluster is running"));
+    cluster.stop().unwrap();
+    assert!(said(cluster.recover()).contains("is stopped"));
+}

@@ -17,6 +17,7 @@ use chronik_wire::types::{NodeId, PartitionKey};
 
 use super::error::ClusterError;
 use super::inspect::{known_leader, states_of};
+use super::record::Presence;
 use super::{Cluster, timed_out};
 use crate::launch;
 use crate::limits;
@@ -85,7 +86,11 @@ impl Cluster {
 
     /// Makes `to` the leader of a partition. Returns when every awake node says so.
     pub fn transfer_leader(&self, topic: &str, partition: i32, to: NodeId) -> Result<(), ClusterError> {
-        self.record(to)?;
+        match &*self.record(to)?.presence() {
+            Presence::Running { frozen: false, .. } => {}
+            Presence::Running { frozen: true, .. } => return Err(ClusterError::Frozen { node: to }),
+            Presence::Down(_) => return Err(ClusterError::NotRunning { node: to }),
+        }
         let (key, replicas) = self.partition(topic, partition)?;
         if !replicas.contains(&to) {
             let replicas: Vec<String> = replicas.iter().map(ToString::to_string).collect();

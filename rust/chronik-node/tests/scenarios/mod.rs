@@ -27,6 +27,15 @@ fn stat(cluster: &Cluster, node: NodeId, name: &str) -> u64 {
     *cluster.node_stats(node).unwrap().get(name).unwrap_or_else(|| panic!("no counter {name}"))
 }
 
+/// What the nodes have logged, for the report of a failure.
+fn story(cluster: &Cluster) -> String {
+    let lines = cluster.node_ids().into_iter().flat_map(|node| {
+        let lines = cluster.node_logs(node).unwrap();
+        lines.into_iter().map(move |line| format!("\n  node {node}: {line}"))
+    });
+    lines.collect()
+}
+
 /// After an ack every replica shows the record: by Fetch and by ListOffsets, served by that very replica behind a gate.
 pub fn every_replica_shows_what_was_acknowledged(carried: Carried, rounds: i64) {
     let cluster = carried.cluster();
@@ -43,7 +52,7 @@ pub fn every_replica_shows_what_was_acknowledged(carried: Carried, rounds: i64) 
             let latest = reader.latest("t").unwrap();
             assert_eq!(latest, Ok(round + 1), "end at node {node}");
             let fetched = reader.fetch("t", round, 0).unwrap();
-            assert_eq!(fetched.error_code, ErrorCode::NONE, "at node {node}");
+            assert_eq!(fetched.error_code, ErrorCode::NONE, "at node {node}, {}", story(&cluster));
             assert_eq!(fetched.high_watermark, round + 1, "at node {node}");
             assert!(!fetched.records.is_empty(), "false empty at node {node}, round {round}");
         }

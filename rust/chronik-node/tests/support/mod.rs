@@ -113,7 +113,8 @@ pub const PRODUCE: i16 = 9;
 pub const FETCH: i16 = 11;
 
 pub fn produce_request(topic: &str, value: &[u8], acks: i16) -> ProduceRequest {
-    let batch = BatchBuilder::new().record(1_700_000_000_000, None, Some(value)).build().expect("batch");
+    let now = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970");
+    let batch = BatchBuilder::new().record(now.as_millis() as i64, None, Some(value)).build().expect("batch");
     let data = PartitionProduceData { index: 0, records: Some(batch) };
     let topic = TopicProduceData { name: topic.to_owned(), partition_data: vec![data], ..Default::default() };
     ProduceRequest { acks, timeout_ms: 10_000, topic_data: vec![topic], ..Default::default() }

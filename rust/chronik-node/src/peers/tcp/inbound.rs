@@ -71,14 +71,20 @@ async fn serve(peers: &Peers, mut stream: TcpStream, shard: &Weak<Shard>) -> Res
     };
     let Some(newest) = peers.newest_inbound.get(&from) else { return Ok(()) };
     let number = peers.next_inbound.replace(peers.next_inbound.get() + 1);
-    newest.set(number);
+    newest.send_replace(number);
+    let mut newest = newest.subscribe();
     if let Some(outbound) = peers.outbound.get(&from) {
         outbound.peer_is_there();
     }
     let mut input = Input::for_peer(FrameLimits { max_frame_bytes: limits::PEER_FRAME_BYTES_MAX });
     loop {
-        let count = poll_fn(|context| input.poll_read(context, &mut stream)).await?;
-        if count == 0 || newest.get() != number {
+        let count = tokio::select! {
+            biased;
+            // The sender lives as long as the peers do, so this means: the number is another one.
+            _ = newest.wait_for(|newest| *newest != number) => return Ok(()),
+            count = poll_fn(|context| input.poll_read(context, &mut stream)) => count?,
+        };
+        if count == 0 {
             return Ok(());
         }
         peers.counters.peer_bytes_in.add(count as u64);
@@ -126,5 +132,59 @@ fn take_frames(peers: &Peers, input: &mut Input, from: NodeId, shard: &Shard) ->
                 return false;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+
+    use crate::logs::NodeLog;
+    use crate::peers::tcp::PeerPlan;
+    use crate::stats::EdgeCounters;
+
+    const ME: NodeId = NodeId(1);
+    const PEER: NodeId = NodeId(2);
+
+    async fn call(address: std::net::SocketAddr, incarnation: u64) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        Hello { cluster_key: 7, from: PEER, to: ME, incarnation }.send(&mut stream).await.unwrap();
+        Hello::receive(&mut stream).await.unwrap();
+        stream
+    }
+
+    #[test]
+    fn a_connection_that_was_left_without_a_word_ends_with_the_next_one() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let life = Life::new(NodeLog::new("test", None));
+            // Nobody listens there: the peer only calls.
+            let addresses = BTreeMap::from([(PEER, "127.0.0.1:1".to_owned())]);
+            let plan = PeerPlan { cluster_key: 7, node: ME, incarnation: 1, addresses };
+            let counters = Arc::new(EdgeCounters::default());
+            let peers = Peers::start(plan, listener, &life, counters, Weak::new());
+            let mut left = call(address, 5).await;
+            for incarnation in 6..10 {
+                let next = call(address, incarnation).await;
+                let end = tokio::time::timeout(Duration::from_secs(10), left.read(&mut [0])).await;
+                assert_eq!(end.expect("the older connection ends").unwrap(), 0);
+                left = next;
+            }
+            assert_eq!(peers.inbound_open.get(), 1);
+            peers.hang_up(PEER);
+            let end = tokio::time::timeout(Duration::from_secs(10), left.read(&mut [0])).await;
+            assert_eq!(end.expect("a dead peer is not heard").unwrap(), 0);
+            life.end().await;
+        });
     }
 }

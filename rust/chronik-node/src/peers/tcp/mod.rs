@@ -15,6 +15,7 @@ use std::sync::Arc;
 use chronik_broker::PeerMessage;
 use chronik_wire::types::NodeId;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use self::outbound::Outbound;
 use crate::gate::Life;
@@ -39,8 +40,9 @@ pub(crate) struct Peers {
     plan: PeerPlan,
     counters: Arc<EdgeCounters>,
     outbound: BTreeMap<NodeId, Rc<Outbound>>,
-    /// Newest inbound connection per peer: an older one falls silent, so that order is kept over a reconnect.
-    newest_inbound: BTreeMap<NodeId, Cell<u64>>,
+    /// Newest inbound connection per peer: an older one ends, so that order is kept over a reconnect, and a peer that
+    /// vanished without a word leaves nothing behind.
+    newest_inbound: BTreeMap<NodeId, watch::Sender<u64>>,
     inbound_open: Cell<usize>,
     next_inbound: Cell<u64>,
 }
@@ -58,7 +60,7 @@ impl Peers {
             plan.addresses.iter().map(|(peer, address)| (*peer, Outbound::new(*peer, address.clone())));
         let peers = Rc::new(Peers {
             outbound: outbound.collect(),
-            newest_inbound: plan.addresses.keys().map(|peer| (*peer, Cell::new(0))).collect(),
+            newest_inbound: plan.addresses.keys().map(|peer| (*peer, watch::Sender::new(0))).collect(),
             inbound_open: Cell::new(0),
             next_inbound: Cell::new(1),
             plan,
@@ -75,7 +77,7 @@ impl Peers {
     /// its death would keep the others from electing a new one.
     pub(crate) fn hang_up(&self, peer: NodeId) {
         if let Some(newest) = self.newest_inbound.get(&peer) {
-            newest.set(self.next_inbound.replace(self.next_inbound.get() + 1));
+            newest.send_replace(self.next_inbound.replace(self.next_inbound.get() + 1));
         }
     }
 
