@@ -133,7 +133,6 @@ impl PartitionLog {
             }
         }
 
-        let name = segment::file_name(self.state.generation, first.index);
         let file = match (&begun, self.segments.last()) {
             (Some((segment, _)), _) => segment.file.clone(),
             (None, segment) => segment.and_then(|segment| segment.file.clone()),
@@ -142,6 +141,7 @@ impl PartitionLog {
         let appended = file.append(&pieces);
         if appended.is_err() && begun.is_some() {
             // Best effort: if even this fails, recovery removes the empty file.
+            let name = segment::file_name(self.state.generation, first.index);
             let removed = self.disk.remove(&self.dir, &name);
             self.poisoning(removed)?;
         }
