@@ -55,6 +55,11 @@ impl Input {
         self.large.is_some() || !self.shared.is_empty()
     }
 
+    /// Size of the buffer that a large frame has while it arrives; 0 without one.
+    pub(crate) fn large_frame_bytes(&self) -> usize {
+        self.large.as_ref().map_or(0, |large| large.buffer.capacity())
+    }
+
     /// Reads once. Returns the bytes read; 0 is the end of the stream.
     pub(crate) fn poll_read(
         &mut self,

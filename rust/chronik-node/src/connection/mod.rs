@@ -139,7 +139,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, S: Service> Session<T, S> {
                 break;
             }
         }
-        self.share.set(self.pipeline.bytes());
+        self.hold();
         if self.reading == Reading::Ended && self.pipeline.is_empty() {
             if self.output.pending_bytes() == 0 || !self.writable {
                 return Poll::Ready(Ended::ByClient);
@@ -208,9 +208,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin, S: Service> Session<T, S> {
         if self.reading == Reading::Ended || self.closing.is_some() {
             return false;
         }
-        if !self.pipeline.has_room() || !self.share.has_room(context) {
+        let in_frame = self.input.large_frame_bytes() > 0;
+        if !self.pipeline.has_room() {
             // Time in which we do not read is not the client's.
             self.frame_since = self.now;
+            return false;
+        }
+        if !self.share.has_room(in_frame, context) {
+            // Nor is this, unless half a frame of this client is what others wait for.
+            if !in_frame {
+                self.frame_since = self.now;
+            }
             return false;
         }
         match self.input.poll_read(context, &mut self.stream) {
@@ -249,7 +257,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin, S: Service> Session<T, S> {
                 }
             }
         }
-        self.share.set(self.pipeline.bytes());
+        self.hold();
+    }
+
+    /// Accounts for the memory that this connection takes up.
+    fn hold(&mut self) {
+        self.share.set(self.pipeline.bytes(), self.input.large_frame_bytes());
     }
 
     fn lose_client(&mut self) {

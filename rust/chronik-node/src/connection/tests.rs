@@ -63,12 +63,16 @@ struct Client {
 }
 
 fn connect(echo: &Echo, pipe_bytes: usize) -> Client {
+    connect_within(echo, pipe_bytes, &RequestBudget::new(limits::NODE_REQUEST_BYTES_MAX))
+}
+
+fn connect_within(echo: &Echo, pipe_bytes: usize, budget: &Rc<RequestBudget>) -> Client {
+    let budget = Rc::clone(budget);
     let (near, far) = duplex(pipe_bytes);
     let (sender, ended) = oneshot::channel();
     let counters = Arc::new(EdgeCounters::default());
     let (service, edge) = (echo.clone(), Arc::clone(&counters));
     tokio::task::spawn_local(async move {
-        let budget = RequestBudget::new(limits::NODE_REQUEST_BYTES_MAX);
         let _ = sender.send(serve(far, service, edge, budget).await);
     });
     Client { pipe: near, ended, counters }
@@ -227,5 +231,42 @@ fn a_parked_request_is_not_idle() {
         tokio::time::sleep(limits::IDLE_TIMEOUT * 3).await;
         echo.bell.notify_one();
         assert_eq!(client.receive().await, b"wait");
+    });
+}
+
+#[test]
+fn half_received_frames_count_and_are_given_up_in_time() {
+    const FRAME: usize = 2 << 20;
+    run(async {
+        let (echo, budget) = (Echo::default(), RequestBudget::new(1 << 20));
+        let begun = Instant::now();
+        let taken = Rc::new(Cell::new(0));
+        let mut ends = Vec::new();
+        for _ in 0..8 {
+            let mut client = connect_within(&echo, 1 << 10, &budget);
+            ends.push(client.ended);
+            let taken = Rc::clone(&taken);
+            tokio::task::spawn_local(async move {
+                client.pipe.write_all(&(FRAME as u32).to_be_bytes()).await.unwrap();
+                // Everything but the last byte.
+                for _ in 0..FRAME / 1_024 - 1 {
+                    if client.pipe.write_all(&[0; 1_024]).await.is_err() {
+                        return;
+                    }
+                    taken.set(taken.get() + 1_024);
+                }
+                std::future::pending::<()>().await;
+            });
+        }
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(taken.get() <= 2 * FRAME, "{} bytes of half frames were taken in", taken.get());
+        let mut client = connect_within(&echo, 1 << 10, &budget);
+        client.send(b"a").await;
+        assert_eq!(client.receive().await, b"a");
+        assert!(begun.elapsed() < limits::FRAME_TIMEOUT + Duration::from_secs(1));
+        for ended in ends {
+            assert!(matches!(ended.await, Ok(Ended::FrameTimeout)));
+        }
+        assert!(begun.elapsed() < 2 * limits::FRAME_TIMEOUT + Duration::from_secs(1));
     });
 }
