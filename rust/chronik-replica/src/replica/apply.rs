@@ -27,7 +27,7 @@ impl Replica {
             assert_eq!(entry.index, self.applied.0 + 1, "entries are applied in order, each exactly once");
             // A segment is closed by the entry that does not fit any more, after its last entry was applied: so
             // the state at its end is taken here, before the next entry changes it.
-            if let Err(error) = self.save_boundary() {
+            if let Err(error) = self.save_boundary(shared) {
                 return self.stop(format!("snapshot cannot be saved: {error}"), shared);
             }
             if let Err(reason) = self.apply(&entry, shared) {
@@ -35,7 +35,7 @@ impl Replica {
             }
         }
         // The last move of the log start may have closed the active segment.
-        if let Err(error) = self.save_boundary() {
+        if let Err(error) = self.save_boundary(shared) {
             return self.stop(format!("snapshot cannot be saved: {error}"), shared);
         }
         self.raw.advance_apply_to(last);
@@ -94,7 +94,7 @@ impl Replica {
 
     /// Saves the state as of the applied index, if a segment ends there. A full disk costs the chance to drop
     /// segments, nothing else.
-    fn save_boundary(&mut self) -> Result<(), LogError> {
+    fn save_boundary(&mut self, shared: &mut Shared) -> Result<(), LogError> {
         if self.log().wants_boundary_snapshot(self.applied) != Some(self.applied) {
             return Ok(());
         }
@@ -109,7 +109,10 @@ impl Replica {
         let log = self.log_mut();
         match log.save_snapshot(&snapshot).and_then(|()| log.drop_segments_below_log_start()) {
             Err(error) if !is_disk_full(&error) => Err(error),
-            _ => Ok(()),
+            _ => {
+                self.keep_to_size(shared);
+                Ok(())
+            }
         }
     }
 

@@ -203,9 +203,8 @@ impl Replica {
         let TopicRetention { retention_ms, retention_bytes, expiry_ms } = self.retention();
         let up_to = self.high_watermark;
         let candidate = self.log().retention_candidate(now_wall_ms, retention_ms, retention_bytes, up_to);
-        if let Some(to) = candidate.filter(|to| *to > self.log().log_start()) {
-            self.lead.moving_log_start = true;
-            return self.propose_control(Control::LogStart(to), shared);
+        if self.propose_log_start(candidate, shared) {
+            return;
         }
         let interval_ms = (expiry_ms / 24).max(1);
         let clock_is_due = now_wall_ms.saturating_sub(self.state.producers.clock_ms()) >= interval_ms;
@@ -213,6 +212,24 @@ impl Replica {
             let forget_before_ms = now_wall_ms.saturating_sub(expiry_ms);
             self.propose_control(Control::ProducerClock { now_ms: now_wall_ms, forget_before_ms }, shared);
         }
+    }
+
+    /// Retention by size where a segment ends: a producer in a hurry fills a disk, or memory, long before the next
+    /// regular check.
+    pub(super) fn keep_to_size(&mut self, shared: &mut Shared) {
+        let limit_bytes = self.settings.retention_bytes;
+        if limit_bytes.is_none() || !self.is_confirmed() || self.lead.moving_log_start {
+            return;
+        }
+        let candidate = self.log().retention_candidate(0, None, limit_bytes, self.high_watermark);
+        self.propose_log_start(candidate, shared);
+    }
+
+    fn propose_log_start(&mut self, candidate: Option<Offset>, shared: &mut Shared) -> bool {
+        let Some(to) = candidate.filter(|to| *to > self.log().log_start()) else { return false };
+        self.lead.moving_log_start = true;
+        self.propose_control(Control::LogStart(to), shared);
+        true
     }
 
     fn retention(&self) -> TopicRetention {
