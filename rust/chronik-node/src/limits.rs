@@ -20,6 +20,9 @@ pub const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What an idle connection keeps ready to read into.
 pub const READ_BUFFER_BYTES: usize = 4 << 10;
+/// A read buffer that has grown beyond this is given back when the connection falls silent. Above what small frames
+/// make of [`READ_BUFFER_BYTES`], so that a client of small requests keeps its buffer.
+pub const READ_BUFFER_BYTES_KEPT: usize = 4 * READ_BUFFER_BYTES;
 /// What a connection with much to say is given per read.
 pub const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
 /// Frames up to this size are cut out of the shared read buffer; larger ones get a buffer of their own.
@@ -27,7 +30,7 @@ pub const SHARED_FRAME_BYTES_MAX: usize = 16 << 10;
 /// First allocation for a large frame. It grows by `LARGE_FRAME_GROWTH` as bytes arrive, never ahead of them.
 pub const LARGE_FRAME_BYTES_FIRST: usize = 64 << 10;
 /// How many times the bytes already received a frame's buffer may be.
-pub const LARGE_FRAME_GROWTH: usize = 4;
+pub const LARGE_FRAME_GROWTH: usize = 16;
 
 /// Requests of one connection executing at a time (only produces overlap).
 pub const REQUESTS_EXECUTING_MAX: usize = 64;

@@ -112,7 +112,7 @@ impl Input {
 
     /// Gives the buffer back while the client is silent.
     pub(crate) fn rest(&mut self) {
-        if self.shared.is_empty() && self.shared.capacity() > limits::READ_BUFFER_BYTES {
+        if self.shared.is_empty() && self.shared.capacity() > limits::READ_BUFFER_BYTES_KEPT {
             self.shared = BytesMut::new();
             self.read_bytes = self.read_bytes_min;
         }
