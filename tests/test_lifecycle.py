@@ -305,6 +305,8 @@ def test_a_clean_start_and_stop_logs_no_warning(chronik_cluster_factory):
 def test_ctrl_c_reaches_a_program_that_waits_in_a_cluster():
     code = """
     import chronik, signal, threading, os
+    # A shell that starts jobs in the background has them ignore the signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with chronik.Cluster(3) as cluster:
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         cluster.wait_for(lambda: False, 30)

@@ -38,6 +38,10 @@ class Cluster:
     - ``name``: shown in logs.
     """
 
+    # Of the class, so that a finaliser finds them even when the call of the constructor is refused.
+    _engine: _chronik.Cluster | None = None
+    _stopped_engine: _chronik.Cluster | None = None
+
     def __init__(
         self,
         nodes: int = 3,
@@ -55,9 +59,6 @@ class Cluster:
         name: str | None = None,
     ) -> None:
         """Checks the options; starts nothing."""
-        # First, so that a finaliser finds it even when an option is refused.
-        self._engine: _chronik.Cluster | None = None
-        self._stopped_engine: _chronik.Cluster | None = None
         self._options = _options.cluster_options(
             nodes=nodes,
             racks=racks,
