@@ -75,6 +75,11 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
+    /// Entries that the node's replicas have applied, on all its shards.
+    pub(super) fn applied(&self) -> u64 {
+        self.counters.replica.entries_applied.get()
+    }
+
     /// Opens the node's replicas of shard `shard`. Nothing runs yet.
     pub(crate) fn open(plan: &SeatPlan, shard: usize, clock: &Clock) -> Result<Rc<Seat>, SeatError> {
         let _scope = crate::logs::LogScope::enter(&plan.log);

@@ -2,7 +2,8 @@
 //!
 //! It runs behind everything that was ready to run before it: connections have been read and requests appended, then
 //! one pass takes a `ready()` of every dirty group, carries its messages, and goes round until nothing moves. In one
-//! process an append is so replicated, committed, applied and answered in one poll of this task.
+//! process an append is so replicated, committed and applied at the leader in one poll of this task. Then the answers
+//! are written, and the followers hear of the commit.
 
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -107,7 +108,9 @@ impl Shard {
         }
     }
 
-    /// Passes over all nodes until nothing moves. False if something is left to do.
+    /// Passes over all nodes until nothing moves. False if something is left to do: also when a node has applied
+    /// something, since then answers are ready, and what the other nodes have to do for it can wait until they are
+    /// written.
     fn turn(&self, now_ms: u64) -> bool {
         let seats = self.seats.borrow();
         let awake = || seats.iter().filter(|seat| !seat.life.is_frozen());
@@ -116,7 +119,13 @@ impl Shard {
         awake().for_each(|seat| backlogged |= seat.catch_up());
         for _ in 0..limits::TURN_PASSES_MAX {
             let mut moved = false;
-            awake().for_each(|seat| moved |= self.pass(seat, now_ms));
+            for seat in awake() {
+                let applied = seat.applied();
+                moved |= self.pass(seat, now_ms);
+                if seat.applied() != applied {
+                    return false;
+                }
+            }
             if !moved {
                 return !backlogged;
             }
