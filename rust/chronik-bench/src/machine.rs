@@ -119,6 +119,13 @@ pub fn pin(core: usize) -> Result<(), BenchError> {
         .map_err(|error| BenchError::io(format!("pinning to core {core}"))(error.into()))
 }
 
+/// Lets this process's current thread run on every core of the machine again.
+pub fn unpin() -> Result<(), BenchError> {
+    let mut set = CpuSet::new();
+    (0..machine_cores()).for_each(|core| set.set(core));
+    sched_setaffinity(None, &set).map_err(|error| BenchError::io("binding to all cores")(error.into()))
+}
+
 /// What the CPU calls itself.
 pub fn cpu_model() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

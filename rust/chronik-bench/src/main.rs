@@ -7,7 +7,7 @@ use chronik_bench::error::BenchError;
 use chronik_bench::machine;
 use chronik_bench::report::{Report, Row};
 use chronik_bench::scenarios::{
-    Settings, fsync, gate, idle, kfake, latency, limits, peers, startup, throughput,
+    Placement, Settings, fsync, gate, idle, kfake, latency, limits, peers, startup, throughput,
 };
 use chronik_bench::serve::{self, ServeArgs};
 use clap::{Parser, Subcommand};
@@ -58,21 +58,26 @@ enum Choice {
     Serve(ServeArgs),
 }
 
-type Measurement = (&'static str, fn(&Settings) -> Result<Vec<Row>, BenchError>);
+/// Its name, where it runs unless told otherwise, and what it does.
+type Measurement = (&'static str, Placement, fn(&Settings) -> Result<Vec<Row>, BenchError>);
 
-const LIMITS: Measurement = ("limits", limits::run);
-const STARTUP: Measurement = ("startup", startup::run);
-const MOCK: Measurement = ("startup beside the mock", peers::startup);
-const LATENCY: Measurement = ("latency", |settings| latency::produce_rows(settings, "inproc"));
-const LATENCY_TCP: Measurement = ("latency over TCP", |settings| latency::produce_rows(settings, "tcp"));
-const END_TO_END: Measurement = ("end to end", latency::end_to_end_rows);
-const GATE: Measurement = ("gate", |settings| gate::run(settings, "inproc"));
-const GATE_TCP: Measurement = ("gate over TCP", |settings| gate::run(settings, "tcp"));
-const THROUGHPUT: Measurement = ("throughput", throughput::run);
-const FSYNC: Measurement = ("fsync", fsync::run);
-const IDLE: Measurement = ("idle", idle::run);
-const KFAKE: Measurement = ("kfake", kfake::run);
-const WHEEL: Measurement = ("wheel", |_| Ok(vec![peers::wheel()]));
+const LIMITS: Measurement = ("limits", Placement::Free, limits::run);
+const STARTUP: Measurement = ("startup", Placement::Free, startup::run);
+const MOCK: Measurement = ("startup beside the mock", Placement::Free, peers::startup);
+const LATENCY: Measurement =
+    ("latency", Placement::Separate, |settings| latency::produce_rows(settings, "inproc"));
+const LATENCY_TCP: Measurement =
+    ("latency over TCP", Placement::Separate, |settings| latency::produce_rows(settings, "tcp"));
+const LATENCY_ONE_CORE: Measurement =
+    ("latency on one core", Placement::Shared, |settings| latency::produce_rows(settings, "inproc"));
+const END_TO_END: Measurement = ("end to end", Placement::Separate, latency::end_to_end_rows);
+const GATE: Measurement = ("gate", Placement::Separate, |settings| gate::run(settings, "inproc"));
+const GATE_TCP: Measurement = ("gate over TCP", Placement::Separate, |settings| gate::run(settings, "tcp"));
+const THROUGHPUT: Measurement = ("throughput", Placement::Free, throughput::run);
+const FSYNC: Measurement = ("fsync", Placement::Free, fsync::run);
+const IDLE: Measurement = ("idle", Placement::Free, idle::run);
+const KFAKE: Measurement = ("kfake", Placement::Free, kfake::run);
+const WHEEL: Measurement = ("wheel", Placement::Free, |_| Ok(vec![peers::wheel()]));
 
 fn main() -> ExitCode {
     let line = CommandLine::parse();
@@ -93,7 +98,7 @@ fn run(line: CommandLine) -> Result<ExitCode, BenchError> {
             return serve::run(args).map(|()| ExitCode::SUCCESS);
         }
         Choice::Produce(args) => {
-            line.settings.pin_generator()?;
+            line.settings.place_generator()?;
             println!("{}", drive::produce(&args)?);
             return Ok(ExitCode::SUCCESS);
         }
@@ -102,6 +107,7 @@ fn run(line: CommandLine) -> Result<ExitCode, BenchError> {
             STARTUP,
             MOCK,
             LATENCY,
+            LATENCY_ONE_CORE,
             LATENCY_TCP,
             END_TO_END,
             GATE,
@@ -113,7 +119,7 @@ fn run(line: CommandLine) -> Result<ExitCode, BenchError> {
             WHEEL,
         ],
         Choice::Limits => &[LIMITS],
-        Choice::Latency => &[LATENCY, LATENCY_TCP],
+        Choice::Latency => &[LATENCY, LATENCY_ONE_CORE, LATENCY_TCP],
         Choice::E2e => &[END_TO_END],
         Choice::Gate => &[GATE, GATE_TCP],
         Choice::Startup => &[STARTUP, MOCK],
@@ -122,11 +128,13 @@ fn run(line: CommandLine) -> Result<ExitCode, BenchError> {
         Choice::Kfake => &[KFAKE],
         Choice::Idle => &[IDLE],
     };
-    line.settings.pin_generator()?;
     let mut report = Report { circumstances: circumstances(&line.settings), rows: Vec::new() };
-    for (name, measure) in measurements {
+    for (name, placement, measure) in measurements {
         eprintln!("measuring {name} ...");
-        match measure(&line.settings) {
+        let placement = Some(line.settings.placement.unwrap_or(*placement));
+        let settings = Settings { placement, ..line.settings.clone() };
+        settings.place_generator()?;
+        match measure(&settings) {
             Ok(rows) => report.rows.extend(rows),
             // One failed measurement must not hide the others, and must not look like a success either.
             Err(error) => {
@@ -146,12 +154,11 @@ fn circumstances(settings: &Settings) -> Vec<(String, String)> {
     let commit = commit
         .map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let build = if cfg!(debug_assertions) { "debug build: numbers mean nothing" } else { "release" };
-    let pinned = if settings.pin { "generator and server on cores of their own" } else { "not pinned" };
     let line: Vec<String> = std::env::args().collect();
     [
         ("machine", format!("{} cores, {}", machine::machine_cores(), machine::cpu_model())),
         ("build", format!("{build}, version {}, commit {commit}", env!("CARGO_PKG_VERSION"))),
-        ("run", format!("{} ({pinned}, {} rounds)", line.join(" "), settings.rounds)),
+        ("run", format!("{} ({} rounds)", line.join(" "), settings.rounds)),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()

@@ -73,7 +73,9 @@ pub fn produce_rows(settings: &Settings, transport: &str) -> Result<Vec<Row>, Be
         open.push((reached.latencies, floor.latencies));
     }
     let open_cpu = clock.used();
-    let name = |kind: &str| format!("produce 100 B, acks=all, RF 3, {transport}, 1 connection, {kind}");
+    let placement = settings.placement().label();
+    let name =
+        |kind: &str| format!("produce 100 B, acks=all, RF 3, {transport}, 1 connection, {placement}, {kind}");
     // Over TCP the way is two hops longer; the goal there is performance goal 9.
     let limits = if transport == "tcp" { (2.5, 4.0) } else { (1.5, 3.0) };
     let mut rows = beside_round_trip(&name("closed loop"), &closed, limits, closed_cpu)?;

@@ -18,8 +18,37 @@ use crate::child::Server;
 use crate::error::BenchError;
 use crate::latencies::Spread;
 
-/// Core of the generator and of the server when they are pinned.
-const PINNED_CORES: (usize, &str) = (0, "1");
+/// Where generator and server run. The kernel's own choice changes a latency by a factor of four from one run to the
+/// next, so latencies are taken with both bound, and their floor in the same place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Placement {
+    /// On a core each, where there are two
+    Separate,
+    /// Both on one core
+    Shared,
+    /// Where the kernel puts them
+    Free,
+}
+
+impl Placement {
+    /// Cores of generator and server, if they are bound.
+    fn cores(self) -> Option<(usize, usize)> {
+        match self {
+            Placement::Separate if crate::machine::machine_cores() > 1 => Some((0, 1)),
+            Placement::Shared => Some((0, 0)),
+            Placement::Separate | Placement::Free => None,
+        }
+    }
+
+    /// How a row says it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Placement::Separate => "a core each",
+            Placement::Shared => "one core",
+            Placement::Free => "not bound",
+        }
+    }
+}
 
 /// What all measurements share.
 #[derive(Debug, Clone, Args)]
@@ -27,9 +56,9 @@ pub struct Settings {
     /// Rounds of each comparison
     #[arg(long, global = true, default_value_t = 5)]
     pub rounds: usize,
-    /// Pin generator and server to different cores
+    /// Where generator and server run [default: by measurement; latencies on a core each, the rest free]
     #[arg(long, global = true)]
-    pub pin: bool,
+    pub placement: Option<Placement>,
     /// Directory for the files of clusters under test; a real disk, not a memory file system
     #[arg(long, global = true, default_value = "target/bench-data")]
     pub data_dir: PathBuf,
@@ -38,16 +67,25 @@ pub struct Settings {
 impl Settings {
     /// Starts a server under test.
     pub fn serve(&self, args: &[&str]) -> Result<Server, BenchError> {
+        let core = self.placement().cores().map(|(_, server)| server.to_string());
         let mut args = args.to_vec();
-        if self.pin {
-            args.extend(["--core", PINNED_CORES.1]);
+        if let Some(core) = &core {
+            args.extend(["--core", core]);
         }
         Server::start(&args)
     }
 
-    /// Pins the generator, if asked.
-    pub fn pin_generator(&self) -> Result<(), BenchError> {
-        if self.pin { crate::machine::pin(PINNED_CORES.0) } else { Ok(()) }
+    /// The placement in force.
+    pub fn placement(&self) -> Placement {
+        self.placement.unwrap_or(Placement::Free)
+    }
+
+    /// Binds the generator, or lets it go where it likes.
+    pub fn place_generator(&self) -> Result<(), BenchError> {
+        match self.placement().cores() {
+            Some((generator, _)) => crate::machine::pin(generator),
+            None => crate::machine::unpin(),
+        }
     }
 }
 
