@@ -244,7 +244,10 @@ impl Fetch {
             Ok(served) => {
                 part.result = served.data;
                 part.state = State::Final;
-                part.turn_to_leader(&self.context.broker, role);
+                // Only what was decided by the deadline: a stopped or removed replica answers at once, with its error.
+                if matches!(error.kind, GateErrorKind::Behind | GateErrorKind::NoLeader) {
+                    part.turn_to_leader(&self.context.broker, role);
+                }
             }
             Err(_) => part.fail(ErrorCode::NOT_LEADER_OR_FOLLOWER),
         }
