@@ -54,6 +54,9 @@ pub const PRODUCER_BATCHES_MAX: usize = 5;
 /// Largest leader state in a snapshot: bounds what a decoder allocates.
 pub const SNAPSHOT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// How far the commit index written down may stay behind between two ticks, in entries.
+pub const COMMIT_WRITE_LAG: u64 = 1_024;
+
 /// Voters of one group.
 pub const VOTERS_MAX: usize = 64;
 /// Entries in one raft message on the wire.

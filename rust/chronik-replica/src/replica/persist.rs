@@ -11,6 +11,7 @@ use super::{Replica, Unsynced};
 use crate::config::SyncMode;
 use crate::entry;
 use crate::host::shared::Shared;
+use crate::limits;
 
 impl Replica {
     /// Writes a ready's snapshot, entries and hard state, in this order.
@@ -25,10 +26,33 @@ impl Replica {
         }
         if let Some(state) = ready.hs() {
             let state = HardState { term: Term(state.term), vote: state.vote, commit: Index(state.commit) };
-            let must_sync = ready.must_sync();
-            self.log_mut().set_hard_state(state, must_sync)?;
+            self.write_hard_state(state)?;
         }
         Ok(())
+    }
+
+    /// Term and vote are promises: written and synced. The commit index is only a help for the next start, which
+    /// learns the rest from the leader, so it is written now and then and never synced for its own sake.
+    fn write_hard_state(&mut self, state: HardState) -> Result<(), LogError> {
+        let written = self.log().hard_state();
+        let promises = (state.term, state.vote) != (written.term, written.vote);
+        if promises || state.commit.0.saturating_sub(written.commit.0) >= limits::COMMIT_WRITE_LAG {
+            self.log_mut().set_hard_state(state, promises)?;
+        }
+        Ok(())
+    }
+
+    /// Every tick: writes down how far the group has come.
+    pub(super) fn tick_commit(&mut self, shared: &mut Shared) {
+        let written = self.log().hard_state();
+        if self.applied <= written.commit {
+            return;
+        }
+        let state = HardState { commit: self.applied, ..written };
+        match self.log_mut().set_hard_state(state, false) {
+            Err(error) if !is_disk_full(&error) => self.stop(format!("log write failed: {error}"), shared),
+            _ => {}
+        }
     }
 
     /// Tells raft that a ready is written, and syncs it or leaves it to the next sync job.

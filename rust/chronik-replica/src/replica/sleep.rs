@@ -42,6 +42,7 @@ impl Replica {
         } else {
             self.tick_raft(shared);
             self.tick_leader(shared);
+            self.tick_commit(shared);
         }
         self.tick_gate(shared);
         self.tick_appends(shared);
