@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use chronik_node::{
@@ -76,10 +77,12 @@ fn syncs_are_shared_by_what_arrives_together() {
     assert!(syncs * 2 < BATCHES, "{syncs} syncs for {BATCHES} batches");
 }
 
-/// Free ports of the loopback interface, for nodes that must know each other's before they start.
+/// Free ports of the loopback interface, for nodes that must know each other's before they start. They lie below the
+/// range from which the system gives ports to everybody who asks for any, so nobody takes them in between.
 fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<_> = (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    static NEXT: AtomicU16 = AtomicU16::new(18_000);
+    let candidates = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));
+    candidates.filter(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).take(count).collect()
 }
 
 fn local(port: u16) -> HostPort {
