@@ -22,6 +22,9 @@ pub const METADATA_TOPICS_MAX: usize = 10_000;
 pub const REQUEST_TIMEOUT_MS_MAX: u64 = 300_000;
 /// Time an internal call (auto-create, producer ids, registration) may take.
 pub const INTERNAL_CALL_TIMEOUT_MS: u64 = 5_000;
+/// Time to find an id for a producer before it is told to ask again. Well below the shortest request time-out a client
+/// may be given: kafka-python takes its own time-out here for fatal, and repeats an honest "not now" for ever.
+pub const PRODUCER_ID_TIMEOUT_MS: u64 = 2_000;
 /// Controller calls waiting for an answer from another node.
 pub const PENDING_CALLS_MAX: usize = 10_000;
 /// Pause before a controller call is sent again when nothing was heard of it.

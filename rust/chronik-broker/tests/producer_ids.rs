@@ -67,8 +67,10 @@ fn transactions_are_refused_honestly() {
 fn without_a_majority_a_producer_is_told_to_try_again() {
     let mut cluster = TestCluster::start(3, &Options::default());
     cluster.isolate(NodeId(1));
+    let asked_ms = cluster.now_ms();
     let response = cluster.call(NodeId(1), 4, &InitProducerIdRequest::default());
     assert_eq!((response.error_code, response.producer_id), (ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, -1));
+    assert!(cluster.now_ms() - asked_ms < 2_500, "before any client gives up waiting");
 }
 
 #[test]

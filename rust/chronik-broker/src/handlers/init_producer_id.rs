@@ -2,7 +2,7 @@
 //!
 //! Behaviour: without a transactional id any node answers, from a block of ids that the controller reserves for it; an
 //! id and epoch sent along are ignored and a new id is given, as Kafka does. With a transactional id: 15, there is no
-//! transaction coordinator yet. Without a controller: 14, which every client repeats.
+//! transaction coordinator yet. Without a controller: 14 within 2 s, which every client repeats.
 //! Versions: 2 flexible · 3 a known producer's epoch (KIP-360) · 5 KIP-890.
 //! Not done: transactions.
 //! Tests: tests/producer_ids.rs.
@@ -25,7 +25,7 @@ pub(crate) async fn handle(
     if let Some(error_code) = refused {
         return Ok(Some(failed(error_code)));
     }
-    let deadline_ms = context.arrived_ms + limits::INTERNAL_CALL_TIMEOUT_MS;
+    let deadline_ms = context.arrived_ms + limits::PRODUCER_ID_TIMEOUT_MS;
     Ok(Some(match context.broker.next_producer_id(deadline_ms).await {
         Ok(producer_id) => InitProducerIdResponse { producer_id, producer_epoch: 0, ..Default::default() },
         Err(error) => {
