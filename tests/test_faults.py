@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 
@@ -171,8 +170,7 @@ def test_the_next_write_after_a_leaders_death_takes_at_most_half_a_second(chroni
         seconds.append(seconds_until_written(chronik_cluster, topic))
         leader.restart()
         chronik_cluster.wait_for(lambda: all_in_sync(chronik_cluster, topic), 10)
-    # The median: one round may meet a machine that was busy with something else.
-    assert statistics.median(seconds) <= LEADER_KILL_SECONDS
+    assert max(seconds) <= LEADER_KILL_SECONDS, seconds
 
 
 def seconds_until_written(cluster: chronik.Cluster, topic: str) -> float:

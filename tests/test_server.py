@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -234,8 +233,7 @@ def test_the_next_write_after_a_leaders_death_takes_at_most_two_seconds(processe
         processes.start(leader)
         processes.wait_until_whole()
         wait_for(lambda: processes.leader(TOPIC) > 0, 10)
-    # The median: one of three may meet a machine that was busy with something else.
-    assert statistics.median(seconds) <= LEADER_KILL_SECONDS
+    assert max(seconds) <= LEADER_KILL_SECONDS, seconds
 
 
 def seconds_until_written(processes: Processes, dead_leader: int) -> float:
