@@ -35,3 +35,7 @@ pub use self::cluster::{
 pub use self::logs::{LogLine, NodeLogLayer, log_lines_dropped, subscribe_logs, unsubscribe_logs};
 pub use self::profile::{Profile, ProfileError};
 pub use self::server::{HostPort, NodeOptions, NodeServer};
+
+/// Everything that is shipped is built on this room.
+const _: () =
+    assert!(!chronik_mutants::AVAILABLE, "planted bugs are for the simulator only: build without them");

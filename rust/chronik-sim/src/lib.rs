@@ -1,0 +1,1 @@
+//! A seeded simulation of whole clusters: the production broker under faults of network, disk and clock.
