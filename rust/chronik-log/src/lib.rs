@@ -53,7 +53,9 @@ mod testing;
 pub use chronik_wire::types::Offset;
 
 pub use config::LogConfig;
-pub use disk::{Disk, DiskError, DiskFile, FileDisk, MemDisk, UnsyncedPolicy};
+pub use disk::{
+    BitFlip, Disk, DiskError, DiskFault, DiskFile, FaultPlan, FileDisk, FileScope, MemDisk, UnsyncedPolicy,
+};
 pub use entry::{Entry, EntryKind};
 pub use error::LogError;
 pub use log::{BatchAt, PartitionLog, ReadResult, RecoveryReport};

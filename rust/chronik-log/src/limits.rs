@@ -35,3 +35,6 @@ pub(crate) const SLAB_BYTES: usize = 64 << 10;
 
 /// Pieces handed to one vectored write; Linux takes 1,024.
 pub(crate) const VECTORED_PIECES_MAX: usize = 1024;
+
+/// Fault plans that a MemDisk holds at a time.
+pub(crate) const FAULT_PLANS_MAX: usize = 256;

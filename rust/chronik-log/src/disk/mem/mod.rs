@@ -4,30 +4,49 @@
 //! The cluster keeps a clone of the handle while a node is down. Holds no payload twice: see [`content`].
 
 mod content;
+mod faults;
+mod file;
+mod random;
 mod tree;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-
-use self::content::Content;
+use self::faults::Faults;
+use self::file::{MemFile, Node};
+use self::random::SplitMix;
 use self::tree::Tree;
 use super::{Disk, DiskError, DiskFile};
+
+pub use self::faults::{DiskFault, FaultPlan, FileScope};
 
 /// What becomes of unsynced bytes and names when the machine loses power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnsyncedPolicy {
     /// All of it is lost.
     Drop,
-    /// An arbitrary part survives: files are cut anywhere, single sectors are missing, and the names made
-    /// since the last directory sync survive up to some point.
+    /// An arbitrary part survives: any of the unsynced 512-byte sectors, the others read as what was there
+    /// before; any length that the file had since its last sync, or on the way there; and the names made since
+    /// the last directory sync up to some point.
     Torn {
         /// Chooses the part; the same seed on the same disk gives the same outcome.
         seed: u64,
     },
     /// All of it survives.
     Keep,
+}
+
+/// A bit that rotted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BitFlip {
+    /// Directory of the file.
+    pub dir: String,
+    /// Its name.
+    pub name: String,
+    /// Position in it, bytes.
+    pub byte: u64,
+    /// Which bit of that byte.
+    pub bit: u8,
 }
 
 /// A disk in memory. Cloning gives another handle to the same disk.
@@ -48,7 +67,7 @@ struct Device {
     incarnation: AtomicU64,
     used_bytes: AtomicU64,
     quota_bytes: AtomicU64,
-    syncs_to_fail: AtomicU32,
+    faults: Faults,
     syncs: AtomicU64,
 }
 
@@ -58,7 +77,7 @@ impl Default for Device {
             incarnation: AtomicU64::new(0),
             used_bytes: AtomicU64::new(0),
             quota_bytes: AtomicU64::new(u64::MAX),
-            syncs_to_fail: AtomicU32::new(0),
+            faults: Faults::default(),
             syncs: AtomicU64::new(0),
         }
     }
@@ -82,9 +101,48 @@ impl MemDisk {
         self.shared.device.used_bytes.store(tree.used_bytes(), Ordering::Relaxed);
     }
 
-    /// The process dies, the machine lives: nothing is lost. Handles opened before fail from now on.
+    /// The process dies, the machine lives: nothing is lost. Handles opened before fail from now on, and a file
+    /// whose sync failed may be written again.
     pub fn kill(&self) {
         self.shared.device.incarnation.fetch_add(1, Ordering::Relaxed);
+        self.shared.device.faults.restore_power();
+    }
+
+    /// The power goes in the middle of what the node does: `changes` more operations that change the disk succeed,
+    /// then every operation fails until [`crash`](Self::crash) says what survived, or [`kill`](Self::kill) that
+    /// all did.
+    pub fn cut_power_after(&self, changes: u64) {
+        self.shared.device.faults.cut_power_after(changes);
+    }
+
+    /// Whether a power cut that was announced has come.
+    pub fn power_is_cut(&self) -> bool {
+        self.shared.device.faults.power_is_cut()
+    }
+
+    /// The disk is replaced by an empty one. Handles opened before fail from now on.
+    pub fn wipe(&self) {
+        self.kill();
+        *lock(&self.shared.tree) = Tree::default();
+        self.shared.device.used_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Lets an operation fail some time.
+    ///
+    /// # Panics
+    /// If more plans wait than a disk takes.
+    pub fn inject(&self, plan: FaultPlan) {
+        self.shared.device.faults.inject(plan);
+    }
+
+    /// Forgets the plans that were injected.
+    pub fn clear_faults(&self) {
+        self.shared.device.faults.clear();
+    }
+
+    /// How often a fault was played since the disk was made.
+    pub fn faults_played(&self, fault: DiskFault) -> u64 {
+        self.shared.device.faults.played(fault)
     }
 
     /// Bounds the bytes in all files, or lifts the bound. Files already there stay.
@@ -94,13 +152,37 @@ impl MemDisk {
 
     /// The next `count` file syncs fail, and those files with them until the node restarts.
     pub fn fail_next_syncs(&self, count: u32) {
-        self.shared.device.syncs_to_fail.store(count, Ordering::Relaxed);
+        self.inject(FaultPlan {
+            fault: DiskFault::Sync,
+            scope: FileScope::everywhere(),
+            skip: 0,
+            times: count,
+        });
     }
 
     /// The medium rots: one bit of a file flips. False if the file has no such byte.
     pub fn flip_bit(&self, dir: &str, name: &str, byte: u64, bit: u8) -> bool {
         let node = lock(&self.shared.tree).find(dir, name);
         node.is_some_and(|node| lock(&node.content).flip_bit(byte, bit))
+    }
+
+    /// The medium rots at a place that `seed` chooses among the synced bytes of the files in `scope`; says where,
+    /// or `None` if there is no such byte. [`flip_bit`](Self::flip_bit) with the same place takes it back.
+    pub fn flip_random_bit(&self, seed: u64, scope: &FileScope) -> Option<BitFlip> {
+        let tree = lock(&self.shared.tree);
+        let files: Vec<(String, String, u64)> = tree.synced_bytes(|path| scope.covers(path));
+        drop(tree);
+        let total: u64 = files.iter().map(|(.., bytes)| bytes).sum();
+        let mut random = SplitMix::new(seed);
+        let mut byte = (total > 0).then(|| random.below(total))?;
+        let bit = (random.below(8) & 7) as u8;
+        for (dir, name, bytes) in files {
+            if byte < bytes {
+                return self.flip_bit(&dir, &name, byte, bit).then_some(BitFlip { dir, name, byte, bit });
+            }
+            byte -= bytes;
+        }
+        None
     }
 
     /// Length of a file, bytes; `None` if there is none.
@@ -125,56 +207,75 @@ impl MemDisk {
         self.shared.device.syncs.load(Ordering::Relaxed)
     }
 
-    fn handle(&self, node: Arc<Node>) -> Arc<dyn DiskFile> {
+    fn faults(&self) -> &Faults {
+        &self.shared.device.faults
+    }
+
+    fn handle(&self, path: String, node: Arc<Node>) -> Arc<dyn DiskFile> {
         let incarnation = self.shared.device.incarnation.load(Ordering::Relaxed);
-        Arc::new(MemFile { shared: Arc::clone(&self.shared), node, incarnation })
+        Arc::new(MemFile { shared: Arc::clone(&self.shared), path: path.into(), node, incarnation })
     }
 }
 
 impl Disk for MemDisk {
     fn list_dirs(&self) -> Result<Vec<String>, DiskError> {
+        self.faults().admit_look("")?;
         Ok(lock(&self.shared.tree).dir_names())
     }
 
     fn list(&self, dir: &str) -> Result<Vec<String>, DiskError> {
+        self.faults().admit_look(dir)?;
         Ok(lock(&self.shared.tree).file_names(dir))
     }
 
     fn create_dir(&self, dir: &str) -> Result<(), DiskError> {
+        self.faults().admit_change(dir)?;
         lock(&self.shared.tree).create_dir(dir);
         Ok(())
     }
 
     fn remove_dir(&self, dir: &str) -> Result<(), DiskError> {
+        self.faults().admit_change(dir)?;
         let freed = lock(&self.shared.tree).remove_dir(dir);
         self.shared.device.used_bytes.fetch_sub(freed, Ordering::Relaxed);
         Ok(())
     }
 
     fn create(&self, dir: &str, name: &str) -> Result<Arc<dyn DiskFile>, DiskError> {
+        let path = format!("{dir}/{name}");
+        self.faults().admit_change(&path)?;
+        self.faults().check(DiskFault::Open, "open", &path)?;
         let node = lock(&self.shared.tree).create(dir, name)?;
-        Ok(self.handle(node))
+        Ok(self.handle(path, node))
     }
 
     fn open(&self, dir: &str, name: &str) -> Result<Arc<dyn DiskFile>, DiskError> {
-        let node = lock(&self.shared.tree).find(dir, name);
-        let node = node.ok_or_else(|| DiskError::NotFound { file: format!("{dir}/{name}") })?;
-        Ok(self.handle(node))
+        let path = format!("{dir}/{name}");
+        self.faults().admit_look(&path)?;
+        self.faults().check(DiskFault::Open, "open", &path)?;
+        match lock(&self.shared.tree).find(dir, name) {
+            Some(node) => Ok(self.handle(path, node)),
+            None => Err(DiskError::NotFound { file: path }),
+        }
     }
 
     fn remove(&self, dir: &str, name: &str) -> Result<(), DiskError> {
+        self.faults().admit_change(dir)?;
         let freed = lock(&self.shared.tree).remove(dir, name)?;
         self.shared.device.used_bytes.fetch_sub(freed, Ordering::Relaxed);
         Ok(())
     }
 
     fn rename(&self, dir: &str, from: &str, to: &str) -> Result<(), DiskError> {
+        self.faults().admit_change(dir)?;
         let freed = lock(&self.shared.tree).rename(dir, from, to)?;
         self.shared.device.used_bytes.fetch_sub(freed, Ordering::Relaxed);
         Ok(())
     }
 
     fn sync_dir(&self, dir: &str) -> Result<(), DiskError> {
+        self.faults().admit_change(dir)?;
+        self.faults().check(DiskFault::SyncDir, "sync directory", dir)?;
         lock(&self.shared.tree).sync_dir(dir);
         Ok(())
     }
@@ -182,131 +283,6 @@ impl Disk for MemDisk {
     fn available_bytes(&self) -> Result<Option<u64>, DiskError> {
         let quota = self.shared.device.quota_bytes.load(Ordering::Relaxed);
         Ok((quota != u64::MAX).then(|| quota.saturating_sub(self.used_bytes())))
-    }
-}
-
-/// A file: its name when it was made, and its bytes.
-#[derive(Debug)]
-struct Node {
-    path: Box<str>,
-    content: Mutex<Content>,
-}
-
-/// An open file of one life of the node.
-#[derive(Debug)]
-struct MemFile {
-    shared: Arc<Shared>,
-    node: Arc<Node>,
-    incarnation: u64,
-}
-
-impl MemFile {
-    fn content(&self) -> Result<MutexGuard<'_, Content>, DiskError> {
-        if self.shared.device.incarnation.load(Ordering::Relaxed) != self.incarnation {
-            return Err(DiskError::Stale { file: self.node.path.to_string() });
-        }
-        Ok(lock(&self.node.content))
-    }
-
-    /// The content, if it may be written.
-    fn writable(&self) -> Result<MutexGuard<'_, Content>, DiskError> {
-        let content = self.content()?;
-        if content.sync_failed {
-            return Err(DiskError::SyncFailed { file: self.node.path.to_string() });
-        }
-        Ok(content)
-    }
-
-    /// Takes room on the disk, or refuses.
-    fn reserve(&self, bytes: u64) -> Result<(), DiskError> {
-        let device = &self.shared.device;
-        let quota = device.quota_bytes.load(Ordering::Relaxed);
-        let used = device.used_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if bytes > 0 && used.saturating_add(bytes) > quota {
-            device.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(DiskError::Full { file: self.node.path.to_string() });
-        }
-        Ok(())
-    }
-}
-
-impl DiskFile for MemFile {
-    fn len(&self) -> u64 {
-        lock(&self.node.content).length()
-    }
-
-    fn append(&self, pieces: &[Bytes]) -> Result<u64, DiskError> {
-        let mut content = self.writable()?;
-        let total = pieces.iter().map(Bytes::len).sum::<usize>();
-        self.reserve(total as u64)?;
-        let position = content.length();
-        content.append(pieces, total);
-        Ok(position)
-    }
-
-    fn write_at(&self, position: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        let mut content = self.writable()?;
-        // Files written in place are tiny and hold votes: their room counts as reserved, so that elections go
-        // on when the disk is full.
-        let growth = (position + bytes.len() as u64).saturating_sub(content.length());
-        self.shared.device.used_bytes.fetch_add(growth, Ordering::Relaxed);
-        content.write_at(position, bytes);
-        Ok(())
-    }
-
-    fn read_at(&self, position: u64, at_least: usize, at_most: usize) -> Result<Bytes, DiskError> {
-        let content = self.content()?;
-        content.read(position, at_least, at_most).ok_or_else(|| DiskError::PastEnd {
-            file: self.node.path.to_string(),
-            length: content.length(),
-            position,
-            wanted: at_least,
-        })
-    }
-
-    fn truncate(&self, length: u64) -> Result<(), DiskError> {
-        let mut content = self.writable()?;
-        let freed = content.length().saturating_sub(length);
-        content.truncate(length);
-        self.shared.device.used_bytes.fetch_sub(freed, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn sync(&self) -> Result<(), DiskError> {
-        let mut content = self.writable()?;
-        let device = &self.shared.device;
-        let fail =
-            device.syncs_to_fail.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
-        if fail.is_ok() {
-            content.sync_failed = true;
-            return Err(DiskError::SyncFailed { file: self.node.path.to_string() });
-        }
-        device.syncs.fetch_add(1, Ordering::Relaxed);
-        content.sync();
-        Ok(())
-    }
-}
-
-/// A small seeded generator; the core may draw from no other source.
-#[derive(Debug)]
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn new(seed: u64) -> SplitMix {
-        SplitMix(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `bound`, which must not be zero.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
     }
 }
 

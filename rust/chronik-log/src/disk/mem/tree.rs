@@ -3,9 +3,11 @@
 //! A partition's directory holds a handful of files, so names sit in a small vector and not in a tree.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use super::{Content, DiskError, Node, SplitMix, lock};
+use super::file::Node;
+use super::random::SplitMix;
+use super::{DiskError, lock};
 use crate::limits::UNSYNCED_DIRECTORY_OPERATIONS_MAX;
 
 type Names = Vec<(Box<str>, Arc<Node>)>;
@@ -100,13 +102,12 @@ impl Tree {
     }
 
     pub(super) fn create(&mut self, dir: &str, name: &str) -> Result<Arc<Node>, DiskError> {
-        let path = format!("{dir}/{name}");
         let directory =
             self.dirs.get_mut(dir).ok_or_else(|| DiskError::NotFound { file: dir.to_string() })?;
         if directory.find(name).is_some() {
-            return Err(DiskError::AlreadyExists { file: path });
+            return Err(DiskError::AlreadyExists { file: format!("{dir}/{name}") });
         }
-        let node = Arc::new(Node { path: path.into(), content: Mutex::new(Content::default()) });
+        let node = Arc::new(Node::default());
         directory.record(Operation::Create(name.into(), Arc::clone(&node)));
         Ok(node)
     }
@@ -162,6 +163,21 @@ impl Tree {
 
     pub(super) fn used_bytes(&self) -> u64 {
         self.dirs.values().map(|directory| total_bytes(&directory.live)).sum()
+    }
+
+    /// Directory, name and synced bytes of every file that `covers` takes, in the order of their paths.
+    pub(super) fn synced_bytes(&self, covers: impl Fn(&str) -> bool) -> Vec<(String, String, u64)> {
+        let mut files = Vec::new();
+        for (dir, directory) in &self.dirs {
+            let names = directory.live.iter().filter(|(name, _)| covers(&format!("{dir}/{name}")));
+            files.extend(
+                names.map(|(name, node)| {
+                    (dir.to_string(), name.to_string(), lock(&node.content).synced_bytes())
+                }),
+            );
+        }
+        files.sort();
+        files
     }
 
     pub(super) fn unsynced_bytes(&self) -> u64 {
