@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chronik_coord::ReadConsistency;
+use chronik_mutants::{Mutant, planted};
 use chronik_replica::{GateError, GatePass, Host, ReadView, Role};
 use chronik_wire::codec::Records;
 use chronik_wire::error_code::ErrorCode;
@@ -79,12 +80,18 @@ pub(crate) fn admit(host: &mut Host, spec: &FetchSpec, gate_deadline_ms: u64) ->
     if let Some(replica) = better_replica(spec, &view) {
         return Admission::Answered(Box::new(redirected(spec, replica)));
     }
+    if planted(Mutant::OutOfRangeWhenBehind) && spec.wanted.fetch_offset > view.high_watermark.0 {
+        return Admission::Answered(Box::new(refused(spec, ErrorCode::OFFSET_OUT_OF_RANGE, Some(&view))));
+    }
     let claims_the_end = spec.wanted.fetch_offset >= end(spec, &view).0;
-    let gated = match spec.consistency {
+    let mut gated = match spec.consistency {
         ReadConsistency::Linearizable => true,
         ReadConsistency::Tail => claims_the_end,
         ReadConsistency::Local => false,
     };
+    if planted(Mutant::CommittedReadsUngated) && spec.committed_only {
+        gated = false;
+    }
     if gated {
         Admission::Gated(view.role, host.enter_gate(spec.key, gate_deadline_ms))
     } else {
@@ -109,6 +116,11 @@ pub(crate) fn gate_failed(
         }
     }
     let view = host.view(spec.key).ok();
+    if planted(Mutant::EmptyOnTimeout)
+        && let Some(view) = &view
+    {
+        return final_answer(figures(spec, view));
+    }
     let mut data = refused(spec, errors::fetch_gate(error.kind, spec.version), view.as_ref());
     if let Some(leader) = error.leader {
         data.current_leader.leader_id = leader.0;

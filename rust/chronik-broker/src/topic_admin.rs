@@ -10,6 +10,7 @@ use chronik_coord::{
     Action, Command, CreateTopics, CreatedTopic, DeleteTopics, DeletedTopic, ItemError, NewTopic, ReplyBody,
     TopicDefaults, TopicRef,
 };
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::TopicId;
 
@@ -36,6 +37,9 @@ impl Broker {
     ) -> Created {
         for topic in topics.iter_mut().filter(|topic| topic.id == TopicId::ZERO) {
             topic.id = self.new_topic_id();
+            if planted(Mutant::TopicIdReused) {
+                topic.id = TopicId(topic.name.bytes().fold(1, |id, byte| id << 8 | u128::from(byte)));
+            }
         }
         let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
         let outcomes = if validate_only {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use chronik_coord::{MetaImage, Topic};
+use chronik_mutants::{Mutant, planted};
 use chronik_replica::GateError;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::{PartitionIndex, PartitionKey, TopicId};
@@ -125,6 +126,9 @@ impl Broker {
 
     /// Passes the read gate of the metadata group: afterwards the image holds everything acknowledged before the call.
     pub(crate) async fn meta_barrier(&self, deadline_ms: u64) -> Result<(), MetaGateError> {
+        if planted(Mutant::MetadataUngated) {
+            return Ok(());
+        }
         let pass = self
             .hosts
             .with(PartitionKey::META, move |host| host.enter_gate(PartitionKey::META, deadline_ms))

@@ -1,4 +1,4 @@
-//! The list.
+//! The list. Each mutant says what it breaks and which rule of the checker should catch it.
 
 macro_rules! mutants {
     ($($(#[$meta:meta])* $variant:ident = $name:literal,)*) => {
@@ -28,10 +28,101 @@ macro_rules! mutants {
 }
 
 mutants! {
-    /// Followers answer without a barrier.
+    // The read gate.
+    /// Followers answer without a barrier. Caught by: stale-read, false-empty.
     FollowerUngated = "follower-ungated",
-    /// Leaders answer without a barrier.
+    /// Leaders answer without a barrier; a deposed one does not know that it is. Caught by: stale-read.
     LeaderUngated = "leader-ungated",
+    /// A sleeping group is taken for one in which nothing happened. Caught by: stale-read.
+    SleeperUngated = "sleeper-ungated",
+    /// The end of the log is told by ListOffsets without a barrier. Caught by: stale-read, end-went-back.
+    ListOffsetsUngated = "list-offsets-ungated",
+    /// Fetches with `read_committed` pass no barrier, as if an old last stable offset did no harm. Caught by:
+    /// stale-read, false-empty.
+    CommittedReadsUngated = "committed-reads-ungated",
+    /// "There is no such topic" is said without asking the metadata's leader. Caught by: meta-regress.
+    MetadataUngated = "metadata-ungated",
+    /// The gate opens with the leader's answer, whether or not this replica has applied that far. Caught by:
+    /// stale-read.
+    ApplyNotAwaited = "apply-not-awaited",
+    /// The gate waits for the answered index to be committed here, not applied. Caught by: false-empty.
+    CommittedNotApplied = "committed-not-applied",
+    /// Leaders trust a lease of time instead of asking. Caught by: stale-read.
+    LeaseReads = "lease-reads",
+    /// One read context serves all rounds of a leadership: an old answer confirms a new round. Caught by: stale-read.
+    ContextReused = "context-reused",
+    /// Rounds are counted from zero in every life of a process, and read contexts do not name their owner: an answer
+    /// to an earlier life opens a gate of this one. Caught by: stale-read.
+    RoundIdsRestart = "round-ids-restart",
+    /// Any answer of the leader settles the round in flight, also one to an earlier round. Caught by: stale-read.
+    AnswerToAnyRound = "answer-to-any-round",
+    /// A reader joins the round in flight, whose index may be older than the reader. Caught by: stale-read.
+    RoundInFlightJoined = "round-in-flight-joined",
+    /// A new leader lets readers pass before it has committed in its own term. Caught by: stale-read.
+    OwnTermNotAwaited = "own-term-not-awaited",
+    /// A gate that did not open in time is answered with success and nothing. Caught by: false-empty, stale-read.
+    EmptyOnTimeout = "empty-on-timeout",
+    /// A position beyond what this replica has applied is called out of range. Caught by: wrong-code.
+    OutOfRangeWhenBehind = "out-of-range-when-behind",
+    /// Once one partition has records the others are answered without waiting for their gates. Caught by: false-empty.
+    PendingGateAnswered = "pending-gate-answered",
+    /// A fetch session leaves a partition out although its watermarks have moved. Caught by: stale-read, false-empty.
+    SessionOmitsWatermarks = "session-omits-watermarks",
+    /// The high watermark covers entries that are not committed. Caught by: phantom, end-went-back.
+    UncommittedVisible = "uncommitted-visible",
+
+    // Acknowledgements.
+    /// `acks=all` is answered when the leader alone has persisted the batch. Caught by: lost-write.
+    AckBeforeQuorum = "ack-before-quorum",
+    /// A proposal is matched to what was committed by its index alone: a deposed leader acknowledges a batch in whose
+    /// place another one was committed. Caught by: lost-write, inconsistent-offset.
+    FateByIndex = "fate-by-index",
+    /// A leader that is deposed calls its open proposals failed for sure. Caught by: wrong-code.
+    OpenFateCalledFailed = "open-fate-called-failed",
+    /// The repetition of a batch in flight is acknowledged before the batch is. Caught by: lost-write.
+    RepetitionAckedEarly = "repetition-acked-early",
+
+    // Persistence.
+    /// A follower acknowledges entries before they are synced. Caught by: lost-write.
+    AckBeforeSync = "ack-before-sync",
+    /// A vote leaves before it is synced. Caught by: two leaders in one term.
+    VoteBeforeSync = "vote-before-sync",
+    /// The term is written down without the vote. Caught by: two leaders in one term.
+    VoteForgotten = "vote-forgotten",
+    /// Raft is told that entries are persisted when they are merely written. Caught by: lost-write.
+    WrittenCountsAsPersisted = "written-counts-as-persisted",
+    /// The name of a new segment is not synced: a power cut takes the file with all that was synced into it. Caught by:
+    /// lost-write, refused recovery.
+    SegmentNamesNotSynced = "segment-names-not-synced",
+    /// Recovery cuts the log before any damage, also before entries that were synced. Caught by: lost-write.
+    DamageTruncated = "damage-truncated",
+    /// Recovery takes the whole log for committed. Caught by: phantom, inconsistent-offset.
+    TailTakenForCommitted = "tail-taken-for-committed",
+    /// Records read from a file are not compared with their checksum. Caught by: garbage.
+    PayloadsUnverified = "payloads-unverified",
+    /// A truncation leaves the entries cached in memory. Caught by: inconsistent-offset, replica-divergence.
+    CacheNotTruncated = "cache-not-truncated",
+    /// A truncation leaves the starts of the cut terms in the table. Caught by: a stopped replica, stale epochs.
+    TermsNotTruncated = "terms-not-truncated",
+    /// A sync that began before a truncation proves the entries written after it. Caught by: refused recovery.
+    SyncOutlivesTruncation = "sync-outlives-truncation",
+
+    // State that replicas share.
+    /// A new leader counts offsets from what it has applied, not from the end of its log. Caught by: a stopped
+    /// replica, lost-write.
+    OffsetsFromApplied = "offsets-from-applied",
+    /// Producers are missing in snapshots. Caught by: duplicate.
+    ProducersNotSaved = "producers-not-saved",
+    /// Producers are not learned from the entries that a restart applies again. Caught by: duplicate.
+    ProducersNotReplayed = "producers-not-replayed",
+    /// A sequence number is judged by applied batches alone, those in flight are not looked at. Caught by: duplicate,
+    /// wrong-code.
+    SequenceOneLevel = "sequence-one-level",
+    /// The leader moves its log start by itself instead of by an entry. Caught by: end-went-back, replica-divergence.
+    LogStartMovedAlone = "log-start-moved-alone",
+    /// A topic that is created again gets the id of its predecessor, and with it files, gate and sessions. Caught by:
+    /// garbage, inconsistent-offset.
+    TopicIdReused = "topic-id-reused",
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Raft reserves 0 for "nobody" while Kafka's first broker may be 0, so raft id = node id + 1. This is the only
 //! place that knows.
 
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::NodeId;
 
 /// The raft id of a node. Negative ids do not exist in a cluster; they map to raft's "nobody".
@@ -25,6 +26,9 @@ pub(crate) struct RoundIds(u64);
 impl RoundIds {
     /// Numbers of the life that drew `incarnation`: two lives begin at random places of a circle of 2^64.
     pub(crate) fn of_life(incarnation: u64) -> RoundIds {
+        if planted(Mutant::RoundIdsRestart) {
+            return RoundIds(0);
+        }
         RoundIds(incarnation)
     }
 
@@ -42,9 +46,12 @@ pub(crate) const CONTEXT_BYTES: usize = 24;
 /// this or in an earlier life of the process, on this or on another node.
 pub(crate) fn read_context(node: NodeId, incarnation: u64, number: u64) -> [u8; CONTEXT_BYTES] {
     let mut context = [0; CONTEXT_BYTES];
+    context[16..].copy_from_slice(&number.to_be_bytes());
+    if planted(Mutant::RoundIdsRestart) {
+        return context;
+    }
     context[..8].copy_from_slice(&i64::from(node.0).to_be_bytes());
     context[8..16].copy_from_slice(&incarnation.to_be_bytes());
-    context[16..].copy_from_slice(&number.to_be_bytes());
     context
 }
 

@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
+use chronik_mutants::{Mutant, planted};
 use chronik_replica::{GateError, GateErrorKind, GatePass, Role, Waiter};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::common::LeaderIdAndEpoch;
@@ -204,6 +205,9 @@ impl Fetch {
     async fn pass_gates(&mut self) {
         let mut limit_ms = self.gate_deadline_ms + GATE_GRACE_MS;
         while self.parts.iter().any(|part| matches!(part.state, State::Gated(..))) {
+            if planted(Mutant::PendingGateAnswered) && self.holds_an_answer() {
+                return self.serve_ungated().await;
+            }
             if self.holds_an_answer() {
                 limit_ms = limit_ms.min(self.broker().world.now_ms() + limits::GATE_STRAGGLER_MS_MAX);
             }
@@ -227,6 +231,16 @@ impl Fetch {
             }
             self.serve(&open).await;
         }
+    }
+
+    /// A planted bug: what is still at its gate is answered as if it had passed.
+    async fn serve_ungated(&mut self) {
+        for part in &mut self.parts {
+            if let State::Gated(role, _) = part.state {
+                part.state = State::Open(role);
+            }
+        }
+        self.serve(&(0..self.parts.len()).collect::<Vec<_>>()).await;
     }
 
     async fn gate_failed(&mut self, index: usize, error: GateError) {

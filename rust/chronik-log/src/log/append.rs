@@ -4,6 +4,7 @@
 //! was.
 
 use bytes::{Bytes, BytesMut};
+use chronik_mutants::{Mutant, planted};
 
 use super::PartitionLog;
 use crate::entry::{ENTRY_HEADER_BYTES, Entry, EntryHeader};
@@ -150,7 +151,7 @@ impl PartitionLog {
         if let Some((segment, _)) = begun {
             self.segments.push(segment);
             self.active = true;
-            self.dir_dirty |= self.config.fsync;
+            self.dir_dirty |= self.config.fsync && !planted(Mutant::SegmentNamesNotSynced);
         }
         self.note_written(position, headers, entries);
         Ok(())

@@ -18,6 +18,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::Offset;
 
 use crate::config::LogConfig;
@@ -160,7 +161,7 @@ impl PartitionLog {
 
     /// A batch of this log was synced. Later writes record it, so that recovery knows what was promised.
     pub fn on_synced(&mut self, done: SyncDone) {
-        if done.truncations == self.truncations {
+        if done.truncations == self.truncations || planted(Mutant::SyncOutlivesTruncation) {
             self.state.synced_through = self.state.synced_through.max(done.through);
         }
     }

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::Offset;
 
 use super::PartitionLog;
@@ -253,6 +254,9 @@ impl Recovery {
             self.known_synced = self.known_synced.max(proof);
         }
         let lost = self.next_index;
+        if planted(Mutant::DamageTruncated) {
+            self.known_synced = lost.prev();
+        }
         if self.known_synced >= lost {
             let reason =
                 format!("{reason}, though entry {lost} was synced once (through {})", self.known_synced);
@@ -347,6 +351,9 @@ impl Recovery {
         let newest = snapshots.last().map_or(Index::ZERO, |mark| mark.index);
         let hard = &mut self.state.hard;
         hard.commit = hard.commit.min(last).max(self.state.first_index.prev()).max(newest);
+        if planted(Mutant::TailTakenForCommitted) {
+            hard.commit = last;
+        }
         if self.last_term > hard.term {
             // Entries of that term survived and the term itself did not, so neither was synced, nor was a vote.
             hard.term = self.last_term;

@@ -4,6 +4,8 @@
 //! is half done: first the state file stops claiming the suffix as synced, then whole segments go, newest
 //! first, then the last one is cut. Whatever a crash leaves is a valid log: shorter, or as it was.
 
+use chronik_mutants::{Mutant, planted};
+
 use super::PartitionLog;
 use crate::Index;
 use crate::error::LogError;
@@ -35,8 +37,12 @@ impl PartitionLog {
         {
             self.cut_last_segment(at, index)?;
         }
-        self.tail.truncate_from(index);
-        self.terms.truncate_from(index);
+        if !planted(Mutant::CacheNotTruncated) {
+            self.tail.truncate_from(index);
+        }
+        if !planted(Mutant::TermsNotTruncated) {
+            self.terms.truncate_from(index);
+        }
         self.next_index = index;
         self.end_offset = end_offset;
         Ok(())

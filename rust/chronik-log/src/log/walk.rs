@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::Offset;
 
 use super::PartitionLog;
 use crate::Index;
 use crate::disk::DiskFile;
-use crate::entry::EntryHeader;
+use crate::entry::{ENTRY_HEADER_BYTES, EntryHeader};
 use crate::error::LogError;
 use crate::reader::{ReadFault, SegmentReader};
 use crate::segment;
@@ -23,6 +24,10 @@ pub(super) struct Met<'a> {
 impl Met<'_> {
     /// The verified payload.
     pub(super) fn data(&mut self) -> Result<bytes::Bytes, ReadFault> {
+        if planted(Mutant::PayloadsUnverified) {
+            let position = self.position + ENTRY_HEADER_BYTES as u64;
+            return self.reader.take(position, self.header.data_length as usize);
+        }
         self.reader.data(self.position, &self.header)
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::NodeId;
 
 use crate::limits;
@@ -79,9 +80,9 @@ impl BarrierDesk {
 
     /// Opens a context for every request that waits. `number` must never have been used before.
     pub(crate) fn open_context(&mut self, number: u64) {
-        let requests = std::mem::take(&mut self.waiting).into();
-        let before = self.contexts.insert(number, requests);
-        assert!(before.is_none(), "a read context is never used twice");
+        let is_fresh = !self.contexts.contains_key(&number);
+        assert!(is_fresh || planted(Mutant::ContextReused), "a read context is never used twice");
+        self.contexts.entry(number).or_default().extend(std::mem::take(&mut self.waiting));
     }
 
     /// Raft answered context `number`: the requests it serves. Unknown contexts serve nobody.

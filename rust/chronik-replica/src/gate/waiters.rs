@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use chronik_log::Index;
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::NodeId;
 
 use super::{GateErrorKind, GatePass};
@@ -79,6 +80,12 @@ impl<W> ReadGate<W> {
             return Err(handle);
         }
         self.earliest_deadline_ms = self.earliest_deadline_ms.min(deadline_ms);
+        if planted(Mutant::RoundInFlightJoined)
+            && let Some(round) = &mut self.round
+        {
+            round.waiters.push(Waiting { handle, deadline_ms });
+            return Ok(());
+        }
         self.next.push(Waiting { handle, deadline_ms });
         Ok(())
     }
@@ -130,9 +137,9 @@ impl<W> ReadGate<W> {
 
     /// The answer to round `id`. Returns `None` for an unknown id, else the requests that pass at once.
     pub(crate) fn on_answer(&mut self, id: u64, index: Index, applied: Index) -> Option<Settled<W>> {
-        let round = self.round.take_if(|round| round.id == id)?;
+        let round = self.round.take_if(|round| round.id == id || planted(Mutant::AnswerToAnyRound))?;
         self.lost = 0;
-        if index <= applied {
+        if index <= applied || planted(Mutant::ApplyNotAwaited) {
             let pass = GatePass { waited: false, index };
             return Some(round.waiters.into_iter().map(|waiting| (waiting.handle, Ok(pass))).collect());
         }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chronik_log::Index;
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::Offset;
 
 use super::{Accepted, ProducerBatch, Producers, Verdict, judge};
@@ -36,7 +37,7 @@ pub(crate) enum Original {
 impl PendingProducers {
     /// Judges a batch against both levels. `Err` is a refusal or a repetition.
     pub(crate) fn judge(&self, applied: &Producers, batch: &ProducerBatch) -> Result<(), Objection> {
-        let Some(pending) = self.by_id.get(&batch.producer).filter(|pending| !pending.is_empty()) else {
+        let Some(pending) = self.known(batch.producer) else {
             return match applied.judge(batch) {
                 Verdict::Append => Ok(()),
                 Verdict::Duplicate(original) => {
@@ -68,6 +69,12 @@ impl PendingProducers {
                 }))
             }
         }
+    }
+
+    /// A producer's proposals, if it has any.
+    fn known(&self, producer: i64) -> Option<&VecDeque<Proposed>> {
+        let pending = self.by_id.get(&producer).filter(|pending| !pending.is_empty());
+        pending.filter(|_| !planted(Mutant::SequenceOneLevel))
     }
 
     /// A batch was proposed.

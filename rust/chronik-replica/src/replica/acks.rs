@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 use chronik_log::{Index, Term};
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::{NodeId, Offset};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
@@ -119,7 +120,8 @@ impl Replica {
                 return;
             }
             let Some(proposal) = self.appends.pop_in_flight() else { return };
-            if (proposal.index, proposal.term) == (index, term) {
+            let same_term = proposal.term == term || planted(Mutant::FateByIndex);
+            if proposal.index == index && same_term {
                 self.on_committed(proposal);
             } else {
                 let hint = self.leader();
@@ -167,13 +169,14 @@ impl Replica {
         let term = self.term();
         let persisted = Index(self.raw.raft.raft_log.persisted);
         let log_start = self.log().log_start();
+        let is_due = |waiter: &AppendWaiter| waiter.acks == Acks::Leader || planted(Mutant::AckBeforeQuorum);
         for proposal in self.appends.in_flight.iter_mut().take_while(|first| first.index <= persisted) {
-            if proposal.term == term && proposal.waiters.iter().any(|waiter| waiter.acks == Acks::Leader) {
+            if proposal.term == term && proposal.waiters.iter().any(is_due) {
                 let appended = Appended { base_offset: proposal.base_offset, log_start, duplicate: false };
                 let (done, open) =
                     std::mem::take(&mut proposal.waiters)
                         .into_iter()
-                        .partition::<SmallVec<[AppendWaiter; 1]>, _>(|waiter| waiter.acks == Acks::Leader);
+                        .partition::<SmallVec<[AppendWaiter; 1]>, _>(is_due);
                 proposal.waiters = open;
                 done.into_iter().for_each(|waiter| answer(waiter, Ok(appended)));
             }
@@ -227,6 +230,10 @@ impl Replica {
     pub(super) fn orphan_appends(&mut self, hint: Option<NodeId>, shared: &mut Shared) {
         self.fail_queued(&AppendError::NotLeader { hint }, shared);
         self.appends.producers.clear();
+        while planted(Mutant::OpenFateCalledFailed) && !self.appends.in_flight.is_empty() {
+            let Some(proposal) = self.appends.pop_in_flight() else { break };
+            self.fail_proposal(proposal, &AppendError::NotLeader { hint }, shared);
+        }
         let latest_ms = shared.now_ms + shared.config.election_timeout_ms();
         for waiter in self.appends.in_flight.iter_mut().flat_map(|proposal| &mut proposal.waiters) {
             waiter.deadline_ms = waiter.deadline_ms.min(latest_ms);

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use chronik_log::{EntryKind, Index, LogError, Snapshot, Term};
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::Offset;
 use raft::eraftpb::{Entry, Snapshot as RaftSnapshot};
 
@@ -65,12 +66,15 @@ impl Replica {
             self.state.producers.apply(&producer, base_offset, index);
             self.appends.producers.on_applied(producer.producer, index);
         }
+        if planted(Mutant::ProducersNotReplayed) && self.leader().is_none() {
+            self.state.producers.apply_clock(self.state.producers.clock_ms(), i64::MAX);
+        }
         if let Some(machine) = &mut self.state.machine {
             machine.apply(data, base_offset, index);
         }
     }
 
-    fn apply_control(&mut self, data: Bytes, shared: &mut Shared) -> Result<(), String> {
+    pub(super) fn apply_control(&mut self, data: Bytes, shared: &mut Shared) -> Result<(), String> {
         match Control::decode(data).map_err(|error| error.to_string())? {
             Control::ProducerClock { now_ms, forget_before_ms } => {
                 self.state.producers.apply_clock(now_ms, forget_before_ms);

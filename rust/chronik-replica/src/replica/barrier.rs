@@ -1,6 +1,7 @@
 //! The read gate at work: rounds out, answers in, and the leader's desk connected to raft.
 
 use chronik_log::{Index, Term};
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::NodeId;
 use raft::{ReadState, StateRole};
 use tokio::sync::oneshot;
@@ -23,7 +24,7 @@ impl Replica {
         let (sender, receiver) = oneshot::channel();
         if self.stopped.is_some() {
             self.answer_gate(sender, Err(GateErrorKind::Stopped), shared);
-        } else if shared.config.faults.gate == GateMode::Off {
+        } else if shared.config.faults.gate == GateMode::Off || self.is_ungated() {
             shared.counters.read_gate_bypasses.increment();
             let pass = GatePass { waited: false, index: self.applied };
             self.answer_gate(sender, Ok(pass), shared);
@@ -39,6 +40,13 @@ impl Replica {
             }
         }
         receiver
+    }
+
+    /// The planted bugs that let a reader pass as it comes.
+    fn is_ungated(&self) -> bool {
+        (planted(Mutant::FollowerUngated) && !self.leads())
+            || (planted(Mutant::LeaderUngated) && self.leads())
+            || (planted(Mutant::SleeperUngated) && self.sleep.asleep)
     }
 
     /// A group with one voter needs nobody's word: its commit index, once it committed in its own term and applied
@@ -59,12 +67,25 @@ impl Replica {
             self.start_round(shared);
         }
         if self.desk.wants_context() && self.leads() && self.raw.raft.commit_to_current_term() {
-            let number = shared.ids.next();
-            let context = read_context(self.node, shared.config.incarnation, number);
-            self.desk.open_context(number);
+            let context = self.open_context(shared);
             shared.counters.read_index_calls.increment();
-            self.raw.read_index(context.to_vec());
+            self.raw.read_index(context);
         }
+        if planted(Mutant::OwnTermNotAwaited) && self.desk.wants_context() && self.leads() {
+            let request_ctx = self.open_context(shared);
+            let index = self.raw.raft.raft_log.committed;
+            self.on_read_state(&ReadState { index, request_ctx }, shared);
+        }
+    }
+
+    /// A fresh read context for everything on the desk that waits for one.
+    fn open_context(&mut self, shared: &mut Shared) -> Vec<u8> {
+        let mut number = shared.ids.next();
+        if planted(Mutant::ContextReused) {
+            number = self.term().0;
+        }
+        self.desk.open_context(number);
+        read_context(self.node, shared.config.incarnation, number).to_vec()
     }
 
     fn start_round(&mut self, shared: &mut Shared) {
@@ -147,7 +168,11 @@ impl Replica {
     }
 
     fn on_round_answered(&mut self, id: u64, index: Index, term: Term, shared: &mut Shared) {
-        match self.gate.on_answer(id, index, self.applied) {
+        let mut reached = self.applied;
+        if planted(Mutant::CommittedNotApplied) {
+            reached = Index(self.raw.raft.raft_log.committed);
+        }
+        match self.gate.on_answer(id, index, reached) {
             Some(passed) => {
                 tracing::debug!(target: "chronik_raft::read_index", key = ?self.key, id, index = index.0, term = term.0, "round answered");
                 self.settle_gate(passed, shared);

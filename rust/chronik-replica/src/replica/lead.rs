@@ -2,6 +2,7 @@
 //! notice snapshots that got lost.
 
 use chronik_log::Index;
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::{LeaderEpoch, NodeId, Offset, PartitionKey};
 use raft::{ProgressState, SnapshotStatus};
 use smallvec::SmallVec;
@@ -86,6 +87,9 @@ impl Replica {
     /// The offset after the last entry, the uncommitted tail included. A new leader's log is written to the end:
     /// raft lets nobody lead whose entries are not persisted.
     fn leader_log_end(&self) -> Offset {
+        if planted(Mutant::OffsetsFromApplied) {
+            return self.high_watermark;
+        }
         self.log().log_end()
     }
 
@@ -242,6 +246,10 @@ impl Replica {
     }
 
     fn propose_control(&mut self, control: Control, shared: &mut Shared) {
+        if planted(Mutant::LogStartMovedAlone) && matches!(control, Control::LogStart(_)) {
+            let _ = self.apply_control(control.encode(), shared);
+            return;
+        }
         self.wake_up(shared);
         self.lead.want_control(control);
         self.mark_dirty(shared);

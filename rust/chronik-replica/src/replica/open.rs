@@ -1,6 +1,7 @@
 //! Birth of a replica: open the log, restore the newest snapshot, start raft at the restored index.
 
 use chronik_log::{Index, PartitionLog, Term};
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::NodeId;
 use raft::{Config, RawNode, ReadOnlyOption};
 
@@ -100,7 +101,7 @@ fn check(spec: &ReplicaSpec, shared: &Shared) -> Result<(), ReplicaError> {
 }
 
 fn start_raft(store: LogStorage, applied: Index, shared: &Shared) -> raft::Result<RawNode<LogStorage>> {
-    let config = Config {
+    let mut config = Config {
         id: raft_id(shared.config.node),
         election_tick: shared.config.election_ticks,
         heartbeat_tick: shared.config.heartbeat_ticks,
@@ -115,6 +116,9 @@ fn start_raft(store: LogStorage, applied: Index, shared: &Shared) -> raft::Resul
         read_only_option: ReadOnlyOption::Safe,
         ..Config::default()
     };
+    if planted(Mutant::LeaseReads) {
+        config.read_only_option = ReadOnlyOption::LeaseBased;
+    }
     let mut raw = RawNode::new(&config, store, &shared.logger)?;
     // Raft sets aside two kilobytes per peer for its window of messages in flight. Idle groups are many.
     raw.raft.maybe_free_inflight_buffers();

@@ -5,7 +5,9 @@
 //! of entries that are not synced yet.
 
 use chronik_log::{HardState, Index, LogError, SyncDone, Term};
+use chronik_mutants::{Mutant, planted};
 use raft::Ready;
+use raft::eraftpb::{Message, MessageType};
 
 use super::{Replica, Unsynced};
 use crate::config::SyncMode;
@@ -33,7 +35,10 @@ impl Replica {
 
     /// Term and vote are promises: written and synced. The commit index is only a help for the next start, which
     /// learns the rest from the leader, so it is written now and then and never synced for its own sake.
-    fn write_hard_state(&mut self, state: HardState) -> Result<(), LogError> {
+    fn write_hard_state(&mut self, mut state: HardState) -> Result<(), LogError> {
+        if planted(Mutant::VoteForgotten) {
+            state.vote = raft::INVALID_ID;
+        }
         let written = self.log().hard_state();
         let promises = (state.term, state.vote) != (written.term, written.vote);
         if promises || state.commit.0.saturating_sub(written.commit.0) >= limits::COMMIT_WRITE_LAG {
@@ -59,9 +64,17 @@ impl Replica {
     pub(super) fn finish_ready(&mut self, mut ready: Ready, shared: &mut Shared) {
         let number = ready.number();
         let installed = (!ready.snapshot().is_empty()).then(|| ready.snapshot().get_metadata().index);
-        let messages = ready.take_persisted_messages();
+        let mut messages = ready.take_persisted_messages();
+        if chronik_mutants::AVAILABLE {
+            let (early, kept) = messages.into_iter().partition(leaves_early);
+            self.send_all(early, shared);
+            messages = kept;
+        }
         // A log that never syncs (durability `os`) is never dirty: written is persisted there.
-        let needs_sync = ready.must_sync() && self.log().dirty();
+        let mut needs_sync = ready.must_sync() && self.log().dirty();
+        if planted(Mutant::WrittenCountsAsPersisted) {
+            needs_sync = false;
+        }
         self.raw.advance_append_async(ready);
         self.unsynced.push_back(Unsynced { number, needs_sync, messages });
         let inline = shared.config.sync == SyncMode::Inline || installed.is_some();
@@ -144,6 +157,15 @@ impl Replica {
         let Some(ready) = self.stalled.take() else { return true };
         self.take_ready(*ready, shared);
         self.stalled.is_none() && self.stopped.is_none()
+    }
+}
+
+/// The planted bugs that let a promise leave before its sync.
+fn leaves_early(message: &Message) -> bool {
+    match message.get_msg_type() {
+        MessageType::MsgAppendResponse => planted(Mutant::AckBeforeSync),
+        MessageType::MsgRequestVoteResponse => planted(Mutant::VoteBeforeSync),
+        _ => false,
     }
 }
 

@@ -7,6 +7,7 @@
 
 use bytes::BytesMut;
 use chronik_log::Index;
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::batch::stamp;
 use chronik_wire::types::Offset;
 use raft::eraftpb::{Entry, Message, MessageType};
@@ -188,7 +189,9 @@ impl Replica {
     fn join(&mut self, index: Index, waiting: AppendWaiter) {
         let found = self.appends.in_flight.iter_mut().find(|proposal| proposal.index == index);
         match found {
-            Some(proposal) if waiting.acks != Acks::None => proposal.waiters.push(waiting),
+            Some(proposal) if waiting.acks != Acks::None && !planted(Mutant::RepetitionAckedEarly) => {
+                proposal.waiters.push(waiting);
+            }
             Some(proposal) => {
                 let base_offset = proposal.base_offset;
                 let appended = Appended { base_offset, log_start: self.log().log_start(), duplicate: true };

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use chronik_log::{BatchAt, Index, LogError, Term};
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::{LeaderEpoch, NodeId, Offset};
 
 use super::{Replica, epoch_of};
@@ -100,7 +101,7 @@ impl Replica {
             leader_epoch: self.leader_epoch(),
             confirmed: leads && self.is_confirmed(),
             applied: self.applied,
-            high_watermark: self.high_watermark,
+            high_watermark: self.visible_end(),
             last_stable_offset: self.last_stable_offset(),
             log_start: self.log().log_start(),
             stopped: self.stopped.is_some(),
@@ -110,9 +111,18 @@ impl Replica {
         }
     }
 
+    /// End of what anybody may see.
+    fn visible_end(&self) -> Offset {
+        let mut end = self.high_watermark;
+        if planted(Mutant::UncommittedVisible) {
+            end = self.log().log_end();
+        }
+        end
+    }
+
     /// Without open transactions nothing is unstable.
     fn last_stable_offset(&self) -> Offset {
-        self.high_watermark
+        self.visible_end()
     }
 
     fn followers(&self, shared: &Shared) -> Vec<FollowerProgress> {
@@ -143,8 +153,8 @@ impl Replica {
         at_least_one: bool,
     ) -> Result<Vec<Bytes>, ReadError> {
         self.must_run()?;
-        let up_to = up_to.min(self.high_watermark);
-        if from < self.log().log_start() || from > self.high_watermark {
+        let up_to = up_to.min(self.visible_end());
+        if from < self.log().log_start() || from > self.visible_end() {
             return Err(self.out_of_range(from));
         }
         match self.log().read(from, up_to, max_bytes, at_least_one) {
