@@ -38,6 +38,8 @@ pub mod frame;
 pub mod header;
 pub mod limits;
 pub mod messages;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod types;
 
 #[cfg(test)]

@@ -82,9 +82,9 @@ macro_rules! message {
             }
         }
 
-        #[cfg(test)]
-        impl $crate::tests::sample::Sample for $name {
-            fn sample(source: &mut $crate::tests::sample::Source, layout: $crate::codec::Layout) -> Self {
+        #[cfg(any(test, feature = "testing"))]
+        impl $crate::testing::sample::Sample for $name {
+            fn sample(source: &mut $crate::testing::sample::Source, layout: $crate::codec::Layout) -> Self {
                 let mut value = $name::default();
                 $(message!(@sample value, source, layout, $field, $($spec)*);)*
                 value
@@ -164,7 +164,7 @@ macro_rules! message {
         $versions:expr $(, nullable $nullable:expr)?) => {
         if ($versions).contains(&$layout.version) {
             let layout = message!(@layout $layout $(, $nullable)?);
-            $value.$field = $crate::tests::sample::Sample::sample($source, layout);
+            $value.$field = $crate::testing::sample::Sample::sample($source, layout);
         }
     };
 

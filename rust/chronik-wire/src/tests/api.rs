@@ -3,8 +3,8 @@
 use kafka_protocol::messages as theirs;
 use kafka_protocol::protocol::HeaderVersion;
 
-use super::for_each_api;
 use crate::api::{ApiKey, Request};
+use crate::for_each_api;
 use crate::messages::*;
 
 #[test]

@@ -6,11 +6,11 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::allocation::peak_bytes;
 use super::cases;
 use crate::batch::*;
 use crate::error_code::ErrorCode;
 use crate::limits::{MAX_DECOMPRESSED_BYTES, RATIO_FLOOR_BYTES};
+use crate::testing::allocation::peak_bytes;
 use crate::types::{LeaderEpoch, Offset};
 
 type PlainHeader = (String, Option<Vec<u8>>);

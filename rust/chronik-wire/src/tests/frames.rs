@@ -4,9 +4,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::allocation::peak_bytes;
 use super::cases;
 use crate::frame::{FrameError, FrameLimits, bytes_to_reserve, length_prefix, next_frame};
+use crate::testing::allocation::peak_bytes;
 
 const LIMITS: FrameLimits = FrameLimits { max_frame_bytes: 1_000_000 };
 

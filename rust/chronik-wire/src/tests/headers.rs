@@ -4,10 +4,11 @@ use bytes::{Buf, Bytes};
 use kafka_protocol::messages::{RequestHeader as TheirHeader, ResponseHeader as TheirResponseHeader};
 use kafka_protocol::protocol::{Decodable, StrBytes};
 
-use super::{for_each_api, joined};
+use super::joined;
 use crate::api::{ApiKey, Request};
 use crate::codec::{DecodeErrorKind, Message, Reader};
 use crate::error_code::ErrorCode;
+use crate::for_each_api;
 use crate::header::*;
 use crate::messages::api_versions::ApiVersion;
 use crate::messages::*;

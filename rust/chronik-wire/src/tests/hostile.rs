@@ -4,12 +4,13 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::allocation::peak_bytes;
-use super::sample::{Sample, Source, sources};
-use super::{cases, encoded, for_each_api, for_each_message};
+use super::{cases, encoded, sources};
 use crate::codec::{DecodeErrorKind, Layout, Message, Reader};
+use crate::for_each_message;
 use crate::limits::{DECODE_BYTES_FLOOR, MAX_TAGGED_FIELDS};
 use crate::messages::*;
+use crate::testing::allocation::peak_bytes;
+use crate::testing::sample::{Sample, Source};
 
 /// Decodes and checks the memory taken on the way, successful or not.
 fn decode_bounded<M: Message>(bytes: &Bytes, version: i16) -> bool {

@@ -8,49 +8,18 @@ mod headers;
 mod hostile;
 mod oracle;
 mod roundtrip;
-pub(crate) mod sample;
-
-/// Calls `$check!(RequestName, ResponseName)` for every API. That none is missing, a test in [`api`] checks.
-macro_rules! for_each_api {
-    ($check:ident) => {
-        for_each_api!(@each $check:
-            ProduceRequest ProduceResponse,
-            FetchRequest FetchResponse,
-            ListOffsetsRequest ListOffsetsResponse,
-            MetadataRequest MetadataResponse,
-            FindCoordinatorRequest FindCoordinatorResponse,
-            ApiVersionsRequest ApiVersionsResponse,
-            CreateTopicsRequest CreateTopicsResponse,
-            DeleteTopicsRequest DeleteTopicsResponse,
-            InitProducerIdRequest InitProducerIdResponse,
-            OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse,
-            DescribeConfigsRequest DescribeConfigsResponse,
-            DescribeClusterRequest DescribeClusterResponse,
-            DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse,
-        )
-    };
-    (@each $check:ident: $($request:ident $response:ident,)*) => { $($check!($request, $response);)* };
-}
-pub(crate) use for_each_api;
-
-/// Calls `$function::<Message>(arguments)` for both messages of every API.
-macro_rules! for_each_message {
-    ($function:ident($($argument:expr),*)) => {{
-        macro_rules! both {
-            ($request:ident, $response:ident) => {
-                $function::<$request>($($argument),*);
-                $function::<$response>($($argument),*);
-            };
-        }
-        for_each_api!(both);
-    }};
-}
-pub(crate) use for_each_message;
-
 use bytes::{Bytes, BytesMut};
+use proptest::collection::vec;
+use proptest::prelude::*;
 use proptest::test_runner::Config;
 
 use crate::codec::{Message, Writer};
+use crate::testing::sample::Source;
+
+/// Random bytes for a few structures.
+pub(crate) fn sources() -> impl Strategy<Value = Source> {
+    vec(any::<u8>(), 0..600).prop_map(Source::new)
+}
 
 /// The bytes of a body in one piece.
 pub(crate) fn encoded<M: Message>(message: &M, version: i16) -> Bytes {

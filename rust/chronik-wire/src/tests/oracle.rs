@@ -8,10 +8,11 @@ use kafka_protocol::messages as theirs;
 use kafka_protocol::protocol::{Decodable, Encodable, Message as TheirMessage};
 use proptest::prelude::*;
 
-use super::sample::{Sample, Source, sources};
-use super::{cases, encoded, for_each_api};
+use super::{cases, encoded, sources};
 use crate::codec::{Layout, Message, Reader};
+use crate::for_each_api;
 use crate::messages::*;
+use crate::testing::sample::{Sample, Source};
 
 fn check<Ours, Theirs>(source: &Source)
 where

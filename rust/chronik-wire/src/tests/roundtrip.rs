@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::sample::{Sample, Source, sources};
-use super::{cases, encoded, for_each_api, for_each_message};
+use super::{cases, encoded, sources};
 use crate::codec::{DecodeErrorKind, EncodeError, Layout, Message, Reader, Writer};
+use crate::for_each_message;
 use crate::messages::*;
+use crate::testing::sample::{Sample, Source};
 
 fn check<M: Message + Sample>(source: &Source) {
     for version in M::VERSIONS {

@@ -1,9 +1,7 @@
-//! Values made from a string of random bytes. When the bytes run out every value is the smallest, so that proptest
-//! shrinks a failing case by shortening the string.
+//! Values made from a string of random bytes. When the bytes run out every value is the smallest, so that a failing case
+//! shrinks by shortening the string.
 
 use bytes::Bytes;
-use proptest::collection::vec;
-use proptest::prelude::*;
 
 use crate::codec::{Layout, Records};
 use crate::error_code::ErrorCode;
@@ -11,17 +9,19 @@ use crate::types::TopicId;
 
 /// The random bytes.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub struct Source {
     bytes: Vec<u8>,
     used: usize,
 }
 
 impl Source {
-    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+    /// Draws from the front of these bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
         Source { bytes, used: 0 }
     }
 
-    pub(crate) fn byte(&mut self) -> u8 {
+    /// The next byte; 0 when none is left.
+    pub fn byte(&mut self) -> u8 {
         let byte = self.bytes.get(self.used).copied().unwrap_or(0);
         self.used += 1;
         byte
@@ -37,14 +37,10 @@ impl Source {
     }
 }
 
-/// Random bytes for a few structures.
-pub(crate) fn sources() -> impl Strategy<Value = Source> {
-    vec(any::<u8>(), 0..600).prop_map(Source::new)
-}
-
 /// A type with random values that survive a round trip in the given layout: fields the version lacks keep their
 /// default, and null occurs only where it is allowed.
-pub(crate) trait Sample {
+pub trait Sample {
+    /// Draws a value that the layout can carry.
     fn sample(source: &mut Source, layout: Layout) -> Self;
 }
 

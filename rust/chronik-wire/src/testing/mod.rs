@@ -1,0 +1,43 @@
+//! What tests of this crate and of others need to try all messages: values made from bytes, the list of all messages,
+//! a counter of memory. Compiled into tests only, and with the feature `testing`.
+
+pub mod allocation;
+pub mod sample;
+
+/// Calls `$check!(RequestName, ResponseName)` for every API; the names are those of [`messages`](crate::messages). A test
+/// of this crate checks that none is missing.
+#[macro_export]
+macro_rules! for_each_api {
+    ($check:ident) => {
+        $crate::for_each_api!(@each $check:
+            ProduceRequest ProduceResponse,
+            FetchRequest FetchResponse,
+            ListOffsetsRequest ListOffsetsResponse,
+            MetadataRequest MetadataResponse,
+            FindCoordinatorRequest FindCoordinatorResponse,
+            ApiVersionsRequest ApiVersionsResponse,
+            CreateTopicsRequest CreateTopicsResponse,
+            DeleteTopicsRequest DeleteTopicsResponse,
+            InitProducerIdRequest InitProducerIdResponse,
+            OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse,
+            DescribeConfigsRequest DescribeConfigsResponse,
+            DescribeClusterRequest DescribeClusterResponse,
+            DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse,
+        )
+    };
+    (@each $check:ident: $($request:ident $response:ident,)*) => { $($check!($request, $response);)* };
+}
+
+/// Calls `$function::<Message>(arguments)` for both messages of every API.
+#[macro_export]
+macro_rules! for_each_message {
+    ($function:ident($($argument:expr),*)) => {{
+        macro_rules! both {
+            ($request:ident, $response:ident) => {
+                $function::<$request>($($argument),*);
+                $function::<$response>($($argument),*);
+            };
+        }
+        $crate::for_each_api!(both);
+    }};
+}
