@@ -3,6 +3,7 @@
 #   make demo    a three-node cluster in one process, a read from a follower, and the proof
 #   make test    every check of the project
 #   make bench   the load generator, each number beside its limit
+#   make fuzz    the fuzz targets, guided by coverage; needs nightly Rust
 #
 # Everything is made under this folder: .venv (Python) and target (Rust). Needs a C compiler, Rust and Python 3.10 or
 # newer; nothing else, no root. `make help` lists the smaller pieces.
@@ -51,6 +52,10 @@ test: check-tools ## every check: format, lints, stubs, Rust tests, the wheel, P
 .PHONY: bench
 bench: check-tools ## the load generator in a release build
 	$(CARGO) run --locked --release -p chronik-bench -- $(BENCH_ARGS)
+
+.PHONY: fuzz
+fuzz: check-tools ## every fuzz target for FUZZ_SECONDS (25); FUZZ_ARGS names some of them
+	@bash .ci/fuzz
 
 .PHONY: check-tools
 check-tools: ## what is needed and what is missing

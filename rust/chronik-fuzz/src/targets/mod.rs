@@ -1,0 +1,35 @@
+//! The targets, one file each, and the table of all.
+
+pub mod batches;
+pub mod bodies;
+pub mod codecs;
+pub mod controller;
+pub mod flexible;
+pub mod log_recovery;
+pub mod peers;
+pub mod requests;
+pub mod samples;
+pub mod snapshots;
+
+use crate::Target;
+
+macro_rules! targets {
+    ($($name:ident)*) => {
+        /// All targets, by name.
+        pub const TARGETS: &[Target] =
+            &[$(Target { name: stringify!($name), run: $name::run, seeds: $name::seeds }),*];
+    };
+}
+
+targets! {
+    batches
+    bodies
+    codecs
+    controller
+    flexible
+    log_recovery
+    peers
+    requests
+    samples
+    snapshots
+}
