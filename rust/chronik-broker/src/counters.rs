@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chronik_wire::error_code::ErrorCode;
+
 macro_rules! counters {
     ($($(#[$meta:meta])* $name:ident,)*) => {
         /// One node's counters; shared with whoever reads them from outside.
@@ -49,8 +51,35 @@ counters! {
     controller_calls,
     /// ListOffsets partition answers served.
     offset_lists_served,
+    /// Partition answers refused because the client's leader epoch is of the past (74).
+    epochs_fenced,
+    /// Partition answers refused because the client's leader epoch is not known here yet (75).
+    epochs_unknown,
+    /// Partition answers of a Fetch that tell a client where its log and this one part.
+    epochs_diverging,
+    /// Partition answers refused because the offset is out of range (1).
+    offsets_out_of_range,
+    /// Partition answers refused because there is no such topic, said behind the metadata gate (3, 100).
+    topics_unknown,
+    /// Partition answers refused because the storage of the replica here failed or is full (56).
+    storage_refusals,
     /// Produces received on the pinned address and carried to the leader.
     produces_forwarded,
+}
+
+impl BrokerCounters {
+    /// Counts a partition's answer by its error code, as far as there is a counter for it.
+    pub(crate) fn count_code(&self, code: ErrorCode) {
+        let counter = match code {
+            ErrorCode::FENCED_LEADER_EPOCH => &self.epochs_fenced,
+            ErrorCode::UNKNOWN_LEADER_EPOCH => &self.epochs_unknown,
+            ErrorCode::OFFSET_OUT_OF_RANGE => &self.offsets_out_of_range,
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID => &self.topics_unknown,
+            ErrorCode::KAFKA_STORAGE_ERROR => &self.storage_refusals,
+            _ => return,
+        };
+        count(counter);
+    }
 }
 
 /// Adds one.

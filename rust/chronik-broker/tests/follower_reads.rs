@@ -273,6 +273,7 @@ fn out_of_range_is_said_only_when_it_is_true() {
     for node in [leader, followers[0]] {
         let beyond = cluster.fetch(node, "t", offset + 2, 0);
         assert_eq!(beyond.error_code, ErrorCode::OFFSET_OUT_OF_RANGE);
+        assert_eq!(cluster.node(node).counted()["offsets_out_of_range"], 1);
         let at_end = cluster.fetch(node, "t", offset + 1, 0);
         assert_eq!((at_end.error_code, at_end.high_watermark), (ErrorCode::NONE, offset + 1));
     }
@@ -297,6 +298,8 @@ fn an_epoch_of_the_past_is_fenced_and_one_of_the_future_unknown() {
             "epoch {said}"
         );
     }
+    let counters = cluster.node(followers[0]).counted();
+    assert_eq!((counters["epochs_fenced"], counters["epochs_unknown"]), (1, 1));
 }
 
 #[test]

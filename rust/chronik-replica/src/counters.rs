@@ -72,6 +72,16 @@ counters! {
     appends_failed,
     /// Repeated idempotent batches that got their original offset.
     duplicate_batches,
+    /// Appends answered with an open fate: not known to be committed in time, or when leadership was lost.
+    appends_timed_out,
+    /// Appends that were committed, but in time on fewer members than `min.insync.replicas`.
+    appends_short,
+    /// Proposed batches in whose place a new leader committed something else.
+    appends_replaced,
+    /// Batches, waiting or proposed, whose leader here found itself deposed.
+    appends_at_deposed_leader,
+    /// Readers in the gate of a leader that found itself deposed.
+    reads_at_deposed_leader,
     /// Entries applied.
     entries_applied,
     /// Elections won here.
@@ -80,6 +90,10 @@ counters! {
     leaderships_lost,
     /// Elections started here.
     campaigns,
+    /// Leaderships handed over on request.
+    leader_transfers,
+    /// Times the entries of another leader replaced the end of a log here.
+    log_truncations,
     /// Raft snapshots sent.
     snapshots_sent,
     /// Raft snapshots installed.
@@ -88,6 +102,16 @@ counters! {
     replicas_stopped,
     /// Appends refused because the disk is full, and raft appends of a leader that were not stepped for the same reason.
     disk_full_refusals,
+    /// Times a replica that had met a full disk could write again.
+    disk_full_recoveries,
+    /// Logs opened with a torn tail, which was cut.
+    torn_tails_cut,
+    /// Logs not opened and reads not answered because persisted bytes are damaged.
+    damage_refusals,
+    /// Syncs that failed.
+    sync_failures,
+    /// Replicas that left this node.
+    replicas_removed,
     /// Times a group went to sleep here.
     group_sleeps,
     /// Times a group woke here.

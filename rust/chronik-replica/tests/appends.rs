@@ -74,6 +74,7 @@ fn too_few_members_after_the_append_is_told_at_the_deadline() {
     assert_eq!(world.wait(&mut all), Err(AppendError::NotEnoughReplicasAfterAppend));
     assert_eq!(world.now_ms, deadline_ms);
     assert_eq!(world.view(1).high_watermark, Offset(1), "the record is visible");
+    assert_eq!(world.counters(1).appends_short.get(), 1);
 }
 
 #[test]
@@ -129,6 +130,9 @@ fn an_open_fate_is_a_timeout_and_a_truncated_entry_failed_for_sure() {
     let error = world.wait(&mut lost).unwrap_err();
     assert_eq!(error, AppendError::NotLeader { hint: Some(NodeId(leader)) }, "replaced by a committed entry");
     assert_eq!(world.values(1), ["other"]);
+    let counters = world.counters(1);
+    assert_eq!((counters.appends_replaced.get(), counters.log_truncations.get()), (1, 1));
+    assert_eq!(counters.appends_at_deposed_leader.get(), 1);
 }
 
 #[test]
@@ -169,6 +173,7 @@ fn a_deadline_passes_with_the_fate_open() {
     let mut open = world.host(1).append(KEY, batch(&["x"]), Acks::All, deadline_ms);
     assert_eq!(world.wait(&mut open), Err(AppendError::TimedOut));
     assert_eq!(world.now_ms, deadline_ms);
+    assert_eq!(world.counters(1).appends_timed_out.get(), 1);
 }
 
 #[test]
@@ -319,6 +324,8 @@ fn a_full_disk_refuses_before_the_append_and_recovers() {
     world.node(1).disk.set_quota(None);
     assert_eq!(world.produce(1, batch(&["c"])), ok(1), "and it recovers by itself");
     assert_eq!(world.values(2), ["a", "c"]);
+    let counters = world.counters(1);
+    assert_eq!((counters.disk_full_refusals.get(), counters.disk_full_recoveries.get()), (1, 1));
 }
 
 #[test]
@@ -337,6 +344,7 @@ fn a_follower_with_a_full_disk_waits_for_space_and_catches_up() {
     assert_eq!(world.view(3).high_watermark, Offset(1));
     world.node(3).disk.set_quota(None);
     world.until("it caught up", |world| world.view(3).high_watermark == Offset(11));
+    assert_eq!(world.counters(3).disk_full_recoveries.get(), 1);
 }
 
 #[test]
@@ -362,4 +370,5 @@ fn a_disk_that_fills_in_mid_write_stalls_the_replica_and_not_the_group() {
     }
     assert!(world.wait(&mut open).is_ok());
     world.until("all have it", |world| (1..=3).all(|node| world.view(node).high_watermark == Offset(2)));
+    assert_eq!(world.sum(|counters| &counters.disk_full_recoveries), 2);
 }

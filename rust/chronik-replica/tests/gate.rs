@@ -247,6 +247,8 @@ fn readers_at_a_leader_that_loses_its_role_end_well() {
     world.settle();
     assert!(world.wait(&mut gate).is_ok());
     assert_eq!(world.confirmed_leader(KEY), Some(NodeId(3)));
+    assert_eq!(world.counters(1).reads_at_deposed_leader.get(), 1);
+    assert_eq!(world.counters(1).leader_transfers.get(), 1);
 }
 
 #[test]

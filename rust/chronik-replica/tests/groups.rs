@@ -192,6 +192,7 @@ fn removal_answers_whoever_waits() {
     assert!(!world.host(2).park(KEY, &waiter));
     let entered = world.enter(2).try_recv().unwrap().unwrap_err();
     assert_eq!(entered.kind, GateErrorKind::Removed);
+    assert_eq!(world.counters(2).replicas_removed.get(), 1);
 }
 
 #[test]

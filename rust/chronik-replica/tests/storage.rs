@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chronik_log::{LogConfig, UnsyncedPolicy};
+use chronik_log::{Disk, LogConfig, LogError, UnsyncedPolicy};
 use chronik_replica::*;
 use chronik_wire::types::{LeaderEpoch, NodeId, Offset};
 use harness::*;
@@ -108,6 +108,37 @@ fn a_failed_deferred_sync_stops_the_replica() {
     assert!(world.view(3).stopped);
     assert_eq!(world.produce(1, batch(&["b"])), ok(1));
     assert_eq!(world.enter(3).try_recv().unwrap().unwrap_err().kind, GateErrorKind::Stopped);
+    assert_eq!(world.counters(3).sync_failures.get(), 1);
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_damage_before_it_refused() {
+    let mut world = deferred();
+    world.log = small_segments();
+    world.produce(1, batch(&["a"])).unwrap();
+    world.node(3).hold_syncs = true;
+    world.produce(1, batch(&["b"])).unwrap();
+    // Half a record on the disk, as a power cut leaves it.
+    let dir = world.spec(KEY, TopicSettings::default()).dir;
+    let disk = world.node(3).disk.clone();
+    let segment = disk.list(&dir).unwrap().into_iter().find(|name| name.ends_with(".log")).unwrap();
+    let torn = disk.open(&dir, &segment).unwrap();
+    torn.truncate(torn.len() - 20).unwrap();
+    drop(torn);
+    world.node(3).hold_syncs = false;
+    world.crash(3, UnsyncedPolicy::Keep);
+    world.restart(3);
+    assert_eq!(world.counters(3).torn_tails_cut.get(), 1);
+    world.until("it has what it lost again", |world| world.view(3).high_watermark == Offset(2));
+
+    world.crash(3, UnsyncedPolicy::Keep);
+    assert!(disk.flip_bit(&dir, &segment, 100, 1), "in an entry that was synced");
+    let spec = world.spec(KEY, TopicSettings::default());
+    world.node(3).keys.clear();
+    world.restart(3);
+    let refused = world.host(3).create_replica(spec).unwrap_err();
+    assert!(matches!(refused, ReplicaError::Log { source: LogError::Corrupt { .. }, .. }), "{refused}");
+    assert_eq!(world.counters(3).damage_refusals.get(), 1);
 }
 
 /// Random writes, crashes and power cuts; whatever was acknowledged must be there at the end, once.

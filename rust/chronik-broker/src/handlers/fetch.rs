@@ -433,6 +433,10 @@ impl Part {
     /// Who served it, and what was only a hint.
     fn count(&self, broker: &Broker) {
         let counters = &broker.node.counters;
+        counters.count_code(self.result.error_code);
+        if self.result.diverging_epoch.end_offset >= 0 {
+            count(&counters.epochs_diverging);
+        }
         if self.result.preferred_read_replica >= 0 {
             count(&counters.preferred_replica_hints);
         } else if self.result.error_code == ErrorCode::NONE {

@@ -158,12 +158,15 @@ fn respond(
                 leader_epoch,
             }
         }
-        Err(code) => ListOffsetsPartitionResponse {
-            partition_index: partition,
-            error_code: code,
-            timestamp: NONE,
-            offset: NONE,
-            leader_epoch: -1,
-        },
+        Err(code) => {
+            context.broker.node.counters.count_code(code);
+            ListOffsetsPartitionResponse {
+                partition_index: partition,
+                error_code: code,
+                timestamp: NONE,
+                offset: NONE,
+                leader_epoch: -1,
+            }
+        }
     }
 }

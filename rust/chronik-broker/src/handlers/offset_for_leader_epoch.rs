@@ -60,12 +60,15 @@ pub(crate) async fn handle(
                     leader_epoch: epoch,
                     end_offset,
                 },
-                Err(code) => EpochEndOffset {
-                    partition: wanted.partition,
-                    error_code: code,
-                    leader_epoch: -1,
-                    end_offset: -1,
-                },
+                Err(code) => {
+                    context.broker.node.counters.count_code(code);
+                    EpochEndOffset {
+                        partition: wanted.partition,
+                        error_code: code,
+                        leader_epoch: -1,
+                        end_offset: -1,
+                    }
+                }
             });
         }
         topics.push(OffsetForLeaderTopicResult { topic: topic.topic, partitions });

@@ -196,6 +196,7 @@ async fn finish(context: &Context, partition: i32, step: Pending) -> PartitionPr
     let (target, reply, append_time_ms) = match step {
         Pending::Refused(refusal) => {
             count(&counters.batches_refused);
+            counters.count_code(refusal.code);
             return failed(partition, refusal);
         }
         Pending::Forwarded(target, forwarded) => {
@@ -228,6 +229,7 @@ async fn finish(context: &Context, partition: i32, step: Pending) -> PartitionPr
         Err(error) => {
             count(&counters.batches_refused);
             let mut response = failed(partition, errors::append(&error).into());
+            counters.count_code(response.error_code);
             if response.error_code == ErrorCode::NOT_LEADER_OR_FOLLOWER {
                 response.current_leader = hint(&context.broker, target.key);
             }

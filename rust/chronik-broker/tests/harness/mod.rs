@@ -435,6 +435,13 @@ impl TestNode {
         self.counters.fetches_served_as_leader.load(Ordering::Relaxed)
     }
 
+    /// Everything this node's broker has counted, by name.
+    pub fn counted(&self) -> BTreeMap<String, u64> {
+        let mut counted = BTreeMap::new();
+        self.counters.snapshot(&mut counted);
+        counted
+    }
+
     /// Rounds of the read gate this node has started.
     pub fn gate_rounds(&self) -> u64 {
         self.gates.to_map()["read_gate_rounds"]

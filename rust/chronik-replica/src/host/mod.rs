@@ -93,6 +93,7 @@ impl Host {
     pub fn remove_replica(&mut self, key: PartitionKey, delete_data: bool) -> Result<(), ReplicaError> {
         let mut replica = self.replicas.remove(&key).ok_or(ReplicaError::NotHosted(key))?;
         replica.on_removed(&mut self.shared);
+        self.shared.counters.replicas_removed.increment();
         self.shared.forget(key);
         self.sync.forget(key);
         if !delete_data {

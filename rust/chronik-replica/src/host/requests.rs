@@ -66,7 +66,11 @@ impl Host {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Vec<Bytes>, ReadError> {
-        self.reading(key)?.read(from, up_to, max_bytes, at_least_one)
+        let read = self.reading(key)?.read(from, up_to, max_bytes, at_least_one);
+        if let Err(ReadError::Storage(chronik_log::LogError::Corrupt { .. })) = &read {
+            self.shared.counters.damage_refusals.increment();
+        }
+        read
     }
 
     /// The first batch below `up_to` whose largest timestamp is at least `timestamp_ms`.

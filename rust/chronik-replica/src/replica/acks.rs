@@ -122,9 +122,10 @@ impl Replica {
             let Some(proposal) = self.appends.pop_in_flight() else { return };
             let same_term = proposal.term == term || planted(Mutant::FateByIndex);
             if proposal.index == index && same_term {
-                self.on_committed(proposal);
+                self.on_committed(proposal, shared);
             } else {
                 let hint = self.leader();
+                shared.counters.appends_replaced.increment();
                 self.fail_proposal(proposal, &AppendError::NotLeader { hint }, shared);
             }
         }
@@ -139,7 +140,7 @@ impl Replica {
         }
     }
 
-    fn on_committed(&mut self, mut proposal: Proposal) {
+    fn on_committed(&mut self, mut proposal: Proposal, shared: &Shared) {
         let led = self.leads() && proposal.term == self.term();
         // A deposed leader does not see who holds the entry, but a majority of the voters does.
         let holders = if led { self.holders(proposal.index) } else { self.others().count().div_ceil(2) + 1 };
@@ -152,7 +153,9 @@ impl Replica {
             } else if led {
                 short.push(waiter);
             } else {
-                answer(waiter, Err(AppendError::NotEnoughReplicasAfterAppend));
+                let error = AppendError::NotEnoughReplicasAfterAppend;
+                count_failure(&error, shared);
+                answer(waiter, Err(error));
             }
         }
         if !short.is_empty() {
@@ -228,6 +231,8 @@ impl Replica {
     /// a new leader usually tells its fate; a node that is cut off would never learn it, and its clients should ask
     /// elsewhere soon.
     pub(super) fn orphan_appends(&mut self, hint: Option<NodeId>, shared: &mut Shared) {
+        let orphans = self.appends.queued.len() + self.appends.in_flight.len();
+        shared.counters.appends_at_deposed_leader.add(orphans as u64);
         self.fail_queued(&AppendError::NotLeader { hint }, shared);
         self.appends.producers.clear();
         while planted(Mutant::OpenFateCalledFailed) && !self.appends.in_flight.is_empty() {
@@ -249,7 +254,7 @@ impl Replica {
     pub(super) fn fail_queued(&mut self, error: &AppendError, shared: &mut Shared) {
         self.appends.queued_bytes = 0;
         for queued in std::mem::take(&mut self.appends.queued) {
-            shared.counters.appends_failed.increment();
+            count_failure(error, shared);
             answer(queued.waiting, Err(error.clone()));
         }
     }
@@ -267,7 +272,7 @@ impl Replica {
 
     fn fail_proposal(&self, proposal: Proposal, error: &AppendError, shared: &Shared) {
         for waiter in proposal.waiters {
-            shared.counters.appends_failed.increment();
+            count_failure(error, shared);
             answer(waiter, Err(error.clone()));
         }
     }
@@ -280,10 +285,9 @@ impl Replica {
         }
         let hint = self.leader().filter(|leader| *leader != self.node);
         let mut earliest = u64::MAX;
-        let mut failed = 0;
         let appends = &mut self.appends;
-        let mut expire = |waiter: AppendWaiter, error: AppendError| {
-            failed += 1;
+        let expire = |waiter: AppendWaiter, error: AppendError| {
+            count_failure(&error, shared);
             answer(waiter, Err(error));
         };
         for queued in std::mem::take(&mut appends.queued) {
@@ -310,7 +314,16 @@ impl Replica {
         }
         appends.short.retain(|proposal| !proposal.waiters.is_empty());
         appends.earliest_deadline_ms = earliest;
-        shared.counters.appends_failed.add(failed);
+    }
+}
+
+/// Counts an append that got no offset.
+fn count_failure(error: &AppendError, shared: &Shared) {
+    shared.counters.appends_failed.increment();
+    match error {
+        AppendError::TimedOut => shared.counters.appends_timed_out.increment(),
+        AppendError::NotEnoughReplicasAfterAppend => shared.counters.appends_short.increment(),
+        _ => {}
     }
 }
 

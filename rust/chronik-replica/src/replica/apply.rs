@@ -87,7 +87,7 @@ impl Replica {
                     match moved {
                         Ok(_) => {}
                         // The space is not freed yet; the next move of the log start tries again.
-                        Err(error) if is_disk_full(&error) => shared.counters.disk_full_refusals.increment(),
+                        Err(error) if is_disk_full(&error) => self.note_disk_full(shared),
                         Err(error) => return Err(error.to_string()),
                     }
                 }

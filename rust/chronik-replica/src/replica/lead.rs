@@ -169,6 +169,7 @@ impl Replica {
         }
         if to != self.node {
             self.wake_up(shared);
+            shared.counters.leader_transfers.increment();
             self.raw.transfer_leader(raft_id(to));
             self.fix_election_timeout(shared);
             self.mark_dirty(shared);

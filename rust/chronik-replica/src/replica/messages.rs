@@ -48,7 +48,7 @@ impl Replica {
     }
 
     /// Whether raft may see this message. What it steps it must be able to persist and install.
-    fn accepts(&self, message: &Message, shared: &Shared) -> bool {
+    fn accepts(&mut self, message: &Message, shared: &Shared) -> bool {
         if self.stalled.is_some() {
             return false;
         }
@@ -58,7 +58,7 @@ impl Replica {
                 let reserve_bytes = shared.config.disk_reserve_bytes / 2;
                 let room = bytes == 0 || shared.has_room(bytes, reserve_bytes);
                 if !room {
-                    shared.counters.disk_full_refusals.increment();
+                    self.note_disk_full(shared);
                 }
                 room
             }

@@ -89,6 +89,8 @@ pub struct Replica {
     syncing: Option<u64>,
     /// A ready the full disk did not take. Raft stands still until it does.
     stalled: Option<Box<Ready>>,
+    /// The disk was full when this replica last wanted to write.
+    met_full_disk: bool,
 
     gate: ReadGate<GateSender>,
     desk: BarrierDesk,

@@ -1,12 +1,13 @@
 //! Birth of a replica: open the log, restore the newest snapshot, start raft at the restored index.
 
-use chronik_log::{Index, PartitionLog, Term};
+use chronik_log::{Index, LogError, PartitionLog, Term};
 use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::NodeId;
 use raft::{Config, RawNode, ReadOnlyOption};
 
 use super::{Leadership, Replica, acks, lead, sleep};
 use crate::config::ReplicaSpec;
+use crate::counters::ReplicaCounters;
 use crate::error::ReplicaError;
 use crate::gate::{BarrierDesk, ReadGate};
 use crate::host::shared::Shared;
@@ -24,7 +25,9 @@ impl Replica {
         let key = spec.key;
         let log_error = |source| ReplicaError::Log { key, source };
         let log_config = shared.config.sync.log_config(spec.log);
-        let mut log = PartitionLog::open(shared.disk.clone(), &spec.dir, log_config).map_err(log_error)?;
+        let opened = PartitionLog::open(shared.disk.clone(), &spec.dir, log_config);
+        count_repairs(&opened, &shared.counters);
+        let mut log = opened.map_err(log_error)?;
         let mut state = ReplicatedState { machine: spec.machine, ..ReplicatedState::default() };
         let mut voters: Vec<u64> = spec.voters.iter().copied().map(raft_id).collect();
         let mut applied = Index::ZERO;
@@ -62,6 +65,7 @@ impl Replica {
             unsynced: Default::default(),
             syncing: None,
             stalled: None,
+            met_full_disk: false,
             gate: ReadGate::new(round_timeout_ms),
             desk: BarrierDesk::default(),
             appends: acks::Appends::default(),
@@ -78,6 +82,14 @@ impl Replica {
         }
         replica.mark_dirty(shared);
         Ok(replica)
+    }
+}
+
+fn count_repairs(opened: &Result<PartitionLog, LogError>, counters: &ReplicaCounters) {
+    match opened {
+        Ok(log) if log.recovery().cut_bytes > 0 => counters.torn_tails_cut.increment(),
+        Err(LogError::Corrupt { .. }) => counters.damage_refusals.increment(),
+        _ => {}
     }
 }
 

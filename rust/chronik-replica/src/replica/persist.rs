@@ -24,7 +24,10 @@ impl Replica {
         }
         if !ready.entries().is_empty() {
             let entries: Vec<_> = ready.entries().iter().map(entry::to_log).collect();
+            let replaces = entries.first().is_some_and(|first| first.index <= self.log().last_index());
             self.log_mut().append(&entries)?;
+            shared.counters.log_truncations.add(u64::from(replaces));
+            self.note_room(shared);
         }
         if let Some(state) = ready.hs() {
             let state = HardState { term: Term(state.term), vote: state.vote, commit: Index(state.commit) };
@@ -80,6 +83,7 @@ impl Replica {
         let inline = shared.config.sync == SyncMode::Inline || installed.is_some();
         if inline && self.log().dirty() {
             if let Err(error) = self.log_mut().sync_now() {
+                shared.counters.sync_failures.increment();
                 return self.stop(format!("log sync failed: {error}"), shared);
             }
             shared.counters.syncs.increment();
@@ -146,9 +150,23 @@ impl Replica {
                 self.mark_dirty(shared);
             }
             Err(error) => {
+                shared.counters.sync_failures.increment();
                 self.log_mut().poison();
                 self.stop(format!("log sync failed: {error}"), shared);
             }
+        }
+    }
+
+    /// The disk is full: what this replica wanted of it has to wait or is refused.
+    pub(super) fn note_disk_full(&mut self, shared: &Shared) {
+        shared.counters.disk_full_refusals.increment();
+        self.met_full_disk = true;
+    }
+
+    /// Entries were written.
+    fn note_room(&mut self, shared: &Shared) {
+        if std::mem::take(&mut self.met_full_disk) {
+            shared.counters.disk_full_recoveries.increment();
         }
     }
 

@@ -81,7 +81,7 @@ impl Replica {
         if !self.appends.queued.is_empty()
             && !shared.has_room(self.appends.queued_bytes, shared.config.disk_reserve_bytes)
         {
-            shared.counters.disk_full_refusals.increment();
+            self.note_disk_full(shared);
             self.fail_queued(&AppendError::Storage, shared);
         }
         let (mut entries, mut proposals) = (Vec::new(), Vec::new());

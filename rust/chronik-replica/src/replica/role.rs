@@ -27,6 +27,7 @@ impl Replica {
         let gained = now.leads && (!before.leads || now.term != before.term);
         if lost {
             shared.counters.leaderships_lost.increment();
+            shared.counters.reads_at_deposed_leader.add(self.gate.waiting() as u64);
             self.on_leadership_lost(now.leader, shared);
         }
         if gained {

@@ -58,7 +58,7 @@ impl Replica {
         match self.write_ready(&mut ready, shared) {
             Ok(()) => {}
             Err(error) if is_disk_full(&error) => {
-                shared.counters.disk_full_refusals.increment();
+                self.note_disk_full(shared);
                 self.stalled = Some(Box::new(ready));
                 return;
             }
