@@ -5,11 +5,15 @@
 //! tell a torn tail, which may be cut, from damage to bytes that were promised, which may not.
 //!
 //! ```text
-//! 0 magic · 4 crc of 8..64 · 8 data crc · 12 data length · 16 index · 24 term · 32 base offset
+//! 0 magic · 4 crc of place and 8..64 · 8 data crc · 12 data length · 16 index · 24 term · 32 base offset
 //! 40 max timestamp · 48 synced through · 56 offset count · 60 kind · 61..64 zero        (big endian)
 //! ```
 //! For a batch the data crc covers its first 21 bytes only: the rest is covered by the batch's own CRC, which
 //! is one of those 21 bytes. So no payload is passed over twice, and still no byte is uncovered.
+//!
+//! The header crc covers the header's place too, which is not stored: a header is one only where it was written. A
+//! payload may hold a copy of a segment, and a disk may answer with the bytes of another place; neither is taken
+//! for an entry, nor for proof of one.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use chronik_wire::batch::BatchHeader;
@@ -81,6 +85,32 @@ impl Entry {
         }
     }
 }
+
+/// Where a header lies: in which segment of which generation, and at which byte of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) generation: u64,
+    pub(crate) first_index: Index,
+    pub(crate) position: u64,
+}
+
+impl Place {
+    /// CRC32C of this place and `fields`.
+    fn crc(self, fields: &[u8]) -> u32 {
+        let mut covered = [0; PLACE_BYTES + ENTRY_HEADER_BYTES - FIELDS_START];
+        let (place, rest) = covered.split_at_mut(PLACE_BYTES);
+        place[..8].copy_from_slice(&self.generation.to_be_bytes());
+        place[8..16].copy_from_slice(&self.first_index.0.to_be_bytes());
+        place[16..].copy_from_slice(&self.position.to_be_bytes());
+        rest.copy_from_slice(fields);
+        crc_fast::crc32_iscsi(&covered)
+    }
+}
+
+const PLACE_BYTES: usize = 24;
+
+/// Where the part of a header begins that its crc covers.
+const FIELDS_START: usize = 8;
 
 /// Bytes that an entry takes in a segment before its payload.
 pub(crate) const ENTRY_HEADER_BYTES: usize = 64;
@@ -155,8 +185,8 @@ impl EntryHeader {
         ENTRY_HEADER_BYTES as u64 + u64::from(self.data_length)
     }
 
-    /// Appends the stored form to `out`.
-    pub(crate) fn encode(&self, out: &mut BytesMut) {
+    /// Appends the form stored at `place` to `out`.
+    pub(crate) fn encode(&self, place: Place, out: &mut BytesMut) {
         let start = out.len();
         out.put_slice(&ENTRY_MAGIC);
         out.put_u32(0);
@@ -171,19 +201,19 @@ impl EntryHeader {
         out.put_u8(self.kind as u8);
         out.put_slice(&[0; 3]);
         debug_assert_eq!(out.len() - start, ENTRY_HEADER_BYTES);
-        let crc = crc_fast::crc32_iscsi(&out[start + 8..]);
+        let crc = place.crc(&out[start + FIELDS_START..]);
         out[start + 4..start + 8].copy_from_slice(&crc.to_be_bytes());
     }
 
-    /// Reads a stored header; the reason, if the bytes are none.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<EntryHeader, &'static str> {
+    /// Reads the header stored at `place`; the reason, if the bytes are none or another place's.
+    pub(crate) fn decode(place: Place, bytes: &[u8]) -> Result<EntryHeader, &'static str> {
         let Some(raw) = bytes.first_chunk::<ENTRY_HEADER_BYTES>() else {
             return Err("entry header is cut short");
         };
         if raw[..4] != ENTRY_MAGIC {
             return Err("entry magic is missing");
         }
-        if u32::from_be_bytes(array(raw, 4)) != crc_fast::crc32_iscsi(&raw[8..]) {
+        if u32::from_be_bytes(array(raw, 4)) != place.crc(&raw[FIELDS_START..]) {
             return Err("entry header does not match its crc");
         }
         let header = EntryHeader {
@@ -247,10 +277,12 @@ mod tests {
     use super::*;
     use crate::testing::{batch_entry, noop};
 
+    const PLACE: Place = Place { generation: 2, first_index: Index(3), position: 48 };
+
     fn stored(entry: &Entry, at: i64) -> (EntryHeader, BytesMut) {
         let header = EntryHeader::describe(entry, Offset(at), Index(3)).unwrap();
         let mut out = BytesMut::new();
-        header.encode(&mut out);
+        header.encode(PLACE, &mut out);
         (header, out)
     }
 
@@ -258,7 +290,7 @@ mod tests {
     fn a_header_survives_the_round_trip() {
         for (entry, at) in [(batch_entry(4, 2, 10, 5, b"abc"), 10), (noop(4, 2), 10)] {
             let (header, bytes) = stored(&entry, at);
-            assert_eq!(EntryHeader::decode(&bytes).unwrap(), header);
+            assert_eq!(EntryHeader::decode(PLACE, &bytes).unwrap(), header);
             header.verify(&entry.data).unwrap();
         }
     }
@@ -270,12 +302,24 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut bad = bytes.to_vec();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(EntryHeader::decode(&bad).is_err(), "header bit {bit}");
+            assert!(EntryHeader::decode(PLACE, &bad).is_err(), "header bit {bit}");
         }
         for bit in 0..entry.data.len() * 8 {
             let mut bad = entry.data.to_vec();
             bad[bit / 8] ^= 1 << (bit % 8);
             assert!(header.verify(&bad).is_err(), "payload bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_header_of_another_place_is_none() {
+        let (_, bytes) = stored(&batch_entry(4, 2, 10, 5, b"abc"), 10);
+        for place in [
+            Place { generation: 1, ..PLACE },
+            Place { first_index: Index(2), ..PLACE },
+            Place { position: 49, ..PLACE },
+        ] {
+            assert!(EntryHeader::decode(place, &bytes).is_err(), "{place:?}");
         }
     }
 

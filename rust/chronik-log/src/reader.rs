@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::disk::{DiskError, DiskFile};
 use crate::entry::{ENTRY_HEADER_BYTES, EntryHeader};
+use crate::segment::SegmentId;
 
 /// Why an entry could not be read.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ impl From<DiskError> for ReadFault {
 #[derive(Debug)]
 pub(crate) struct SegmentReader {
     file: Arc<dyn DiskFile>,
+    id: SegmentId,
     end: u64,
     window_bytes: usize,
     buffer: Bytes,
@@ -38,9 +40,14 @@ pub(crate) struct SegmentReader {
 }
 
 impl SegmentReader {
-    /// A reader of the first `end` bytes of a file.
-    pub(crate) fn new(file: Arc<dyn DiskFile>, end: u64, window_bytes: usize) -> SegmentReader {
-        SegmentReader { file, end, window_bytes, buffer: Bytes::new(), buffer_start: 0 }
+    /// A reader of the first `end` bytes of the file of segment `id`.
+    pub(crate) fn new(
+        file: Arc<dyn DiskFile>,
+        id: SegmentId,
+        end: u64,
+        window_bytes: usize,
+    ) -> SegmentReader {
+        SegmentReader { file, id, end, window_bytes, buffer: Bytes::new(), buffer_start: 0 }
     }
 
     /// The header at `position`; `None` at the end. The payload is not looked at.
@@ -49,7 +56,7 @@ impl SegmentReader {
             return Ok(None);
         }
         let bytes = self.take(position, ENTRY_HEADER_BYTES)?;
-        EntryHeader::decode(&bytes).map(Some).map_err(ReadFault::Damaged)
+        EntryHeader::decode(self.id.place(position), &bytes).map(Some).map_err(ReadFault::Damaged)
     }
 
     /// The verified payload of the entry at `position`.

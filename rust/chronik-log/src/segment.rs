@@ -12,14 +12,14 @@ use bytes::{BufMut, Bytes, BytesMut};
 use chronik_wire::types::Offset;
 
 use crate::disk::DiskFile;
-use crate::entry::{EntryHeader, EntryKind, NO_TIMESTAMP};
+use crate::entry::{EntryHeader, EntryKind, NO_TIMESTAMP, Place};
 use crate::{Index, Term};
 
 /// Bytes before the first entry of a segment.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 48;
 
 const MAGIC: [u8; 8] = *b"CHRONIK\x01";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const SUFFIX: &str = ".log";
 
 /// What DescribeLogDirs and operators see of a segment.
@@ -85,6 +85,20 @@ impl SegmentHeader {
             previous_term: Term(field(32, 8)),
             generation: field(40, 8),
         })
+    }
+}
+
+/// Names a segment of a log for ever: no other one, of this or an earlier generation, has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentId {
+    pub(crate) generation: u64,
+    pub(crate) first_index: Index,
+}
+
+impl SegmentId {
+    /// Byte `position` of this segment.
+    pub(crate) fn place(self, position: u64) -> Place {
+        Place { generation: self.generation, first_index: self.first_index, position }
     }
 }
 

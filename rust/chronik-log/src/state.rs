@@ -3,7 +3,7 @@
 //! Two slots in one file, 512 bytes apart so that each lies in a sector of its own. A write goes to the slot
 //! that was not last handed to a sync, so the last promised state is never overwritten before its successor
 //! is durable. A slot that holds anything but zeros and does not match its CRC is damage: falling back to the
-//! other slot could forget a vote.
+//! other slot could forget a vote. The CRC covers which slot it is, so that one is never read as the other.
 
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub struct HardState {
 pub(crate) const STATE_FILE: &str = "state";
 
 const SLOT_BYTES: usize = 72;
+/// Where the part of a slot begins that its crc covers.
+const FIELDS_START: usize = 8;
 const SLOT_STRIDE_BYTES: u64 = 512;
 const SLOTS: usize = 2;
 const MAGIC: [u8; 4] = *b"CHST";
@@ -59,7 +61,7 @@ impl Default for LogState {
 }
 
 impl LogState {
-    fn encode(&self, sequence: u64) -> [u8; SLOT_BYTES] {
+    fn encode(&self, slot: usize, sequence: u64) -> [u8; SLOT_BYTES] {
         let fields = [
             sequence,
             self.hard.term.0,
@@ -72,27 +74,27 @@ impl LogState {
         ];
         let mut out = [0; SLOT_BYTES];
         out[..4].copy_from_slice(&MAGIC);
-        for (field, target) in fields.iter().zip(out[8..].chunks_exact_mut(8)) {
+        for (field, target) in fields.iter().zip(out[FIELDS_START..].chunks_exact_mut(8)) {
             target.copy_from_slice(&field.to_be_bytes());
         }
-        let crc = crc_fast::crc32_iscsi(&out[8..]);
+        let crc = slot_crc(slot, &out[FIELDS_START..]);
         out[4..8].copy_from_slice(&crc.to_be_bytes());
         out
     }
 
     /// Sequence number and state of a slot; `None` if it was never written.
-    fn decode(slot: &[u8]) -> Result<Option<(u64, LogState)>, &'static str> {
+    fn decode(at: usize, slot: &[u8]) -> Result<Option<(u64, LogState)>, &'static str> {
         if slot.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
         if slot.len() != SLOT_BYTES || slot[..4] != MAGIC {
             return Err("state slot has no magic");
         }
-        if slot[4..8] != crc_fast::crc32_iscsi(&slot[8..]).to_be_bytes() {
+        if slot[4..8] != slot_crc(at, &slot[FIELDS_START..]).to_be_bytes() {
             return Err("state slot does not match its crc");
         }
         let mut fields = [0_u64; 8];
-        for (field, source) in fields.iter_mut().zip(slot[8..].chunks_exact(8)) {
+        for (field, source) in fields.iter_mut().zip(slot[FIELDS_START..].chunks_exact(8)) {
             *field = source.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
         }
         let [sequence, term, vote, commit, log_start, first_index, synced_through, generation] = fields;
@@ -136,7 +138,7 @@ impl StateFile {
         for slot in 0..complete {
             let position = slot_position(slot);
             let bytes = file.read_at(position, SLOT_BYTES, SLOT_BYTES)?;
-            let decoded = LogState::decode(&bytes)
+            let decoded = LogState::decode(slot, &bytes)
                 .map_err(|reason| LogError::corrupt(format!("{dir}/{STATE_FILE}"), position, reason))?;
             if let Some((sequence, state)) = decoded
                 && newest.is_none_or(|(known, ..)| known < sequence)
@@ -163,7 +165,7 @@ impl StateFile {
     pub(crate) fn write(&mut self, state: &LogState) -> Result<(), DiskError> {
         let Some(file) = &self.file else { return Ok(()) };
         let slot = if self.handed_out { (self.newest + 1) % SLOTS } else { self.newest };
-        file.write_at(slot_position(slot), &state.encode(self.sequence + 1))?;
+        file.write_at(slot_position(slot), &state.encode(slot, self.sequence + 1))?;
         self.sequence += 1;
         self.newest = slot;
         self.handed_out = false;
@@ -175,6 +177,15 @@ impl StateFile {
         self.handed_out = true;
         self.file.clone()
     }
+}
+
+/// CRC32C of a slot's number and its fields.
+fn slot_crc(slot: usize, fields: &[u8]) -> u32 {
+    let mut covered = [0; 8 + SLOT_BYTES - FIELDS_START];
+    let (number, rest) = covered.split_at_mut(8);
+    number.copy_from_slice(&(slot as u64).to_be_bytes());
+    rest.copy_from_slice(fields);
+    crc_fast::crc32_iscsi(&covered)
 }
 
 fn slot_position(slot: usize) -> u64 {
@@ -236,6 +247,19 @@ mod tests {
             let term = reopen(&disk).unwrap().hard.term.0;
             assert!(term >= 50 || term == seed % 7 + 1, "seed {seed} read term {term}");
         }
+    }
+
+    #[test]
+    fn a_read_that_lands_in_the_other_slot_is_damage() {
+        let disk = MemDisk::new();
+        let mut file = created(&disk);
+        for term in 1..3 {
+            file.write(&state(term)).unwrap();
+            file.hand_out().unwrap().sync().unwrap();
+        }
+        let older = disk.open("p", STATE_FILE).unwrap().read_at(0, SLOT_BYTES, SLOT_BYTES).unwrap();
+        disk.open("p", STATE_FILE).unwrap().write_at(SLOT_STRIDE_BYTES, &older).unwrap();
+        assert!(matches!(reopen(&disk), Err(LogError::Corrupt { .. })), "a vote must not be forgotten");
     }
 
     #[test]

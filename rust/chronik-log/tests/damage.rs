@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chronik_log::{
-    Disk, Entry, EntryKind, HardState, Index, LogConfig, LogError, MemDisk, PartitionLog, Term,
-    UnsyncedPolicy,
+    Disk, DiskFault, Entry, EntryKind, FaultPlan, FileScope, HardState, Index, LogConfig, LogError, MemDisk,
+    PartitionLog, Term, UnsyncedPolicy,
 };
 use proptest::prelude::*;
 
@@ -142,4 +142,113 @@ fn a_torn_turn_whose_later_sector_survived_is_cut_and_not_taken_for_damage() {
         holes += u32::from(log.recovery().cut_bytes > 0);
     }
     assert!(holes > 20, "only {holes} of the crashes left something to cut");
+}
+
+/// A record whose value is a copy of the log's own files, as a backup that somebody produces.
+fn copy_of_the_log(disk: &MemDisk) -> Vec<u8> {
+    let mut copy = Vec::new();
+    for name in disk.list("topic-0").unwrap() {
+        copy.extend(content(disk, &name));
+    }
+    copy
+}
+
+#[test]
+fn a_payload_that_holds_segments_does_not_turn_a_torn_tail_into_damage() {
+    let config = Arc::new(LogConfig::default());
+    let mut cut = 0;
+    for seed in 0..100 {
+        let disk = MemDisk::new();
+        let mut log = PartitionLog::open(Arc::new(disk.clone()), "topic-0", Arc::clone(&config)).unwrap();
+        let append = |log: &mut PartitionLog, index: u64, term: u64, payload: &[u8]| {
+            let end = log.offset_after_index(Index(index - 1)).unwrap();
+            let data = common::batch(end, 1, 5, payload);
+            log.append(&[Entry::new(Index(index), Term(term), EntryKind::Batch, data)]).unwrap();
+        };
+        // Every entry calls those before it synced.
+        for index in 1..=40 {
+            append(&mut log, index, 1, b"short");
+            log.sync_now().unwrap();
+        }
+        let copy = copy_of_the_log(&disk);
+        // A new leader replaces them by one that holds a copy of them all.
+        append(&mut log, 11, 2, &copy);
+        disk.crash(UnsyncedPolicy::Torn { seed });
+        let log = PartitionLog::open(Arc::new(disk.clone()), "topic-0", Arc::clone(&config));
+        let log = log.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert!(log.last_index() >= Index(10));
+        cut += u32::from(log.recovery().cut_bytes > 0);
+    }
+    assert!(cut > 20, "only {cut} of the crashes tore the copy");
+}
+
+fn misdirect_next_read(disk: &MemDisk) {
+    let scope = FileScope::everywhere();
+    disk.inject(FaultPlan { fault: DiskFault::MisdirectedRead, scope, skip: 0, times: 1 });
+}
+
+#[test]
+fn a_misdirected_read_answers_the_truth_or_says_that_it_is_damaged() {
+    let disk = MemDisk::new();
+    let entries = written(&disk);
+    let mut log = PartitionLog::open(Arc::new(disk.clone()), "topic-0", config()).unwrap();
+    log.trim_tail(0);
+    let (mut damaged, mut served) = (0, 0);
+    for round in 0..50 {
+        for entry in &entries[..WRITTEN as usize - 1] {
+            misdirect_next_read(&disk);
+            let by_index = log.entries(entry.index, entry.index.next(), u64::MAX);
+            misdirect_next_read(&disk);
+            let by_offset = log.read(entry.base_offset, entry.next_offset(), 1, true);
+            disk.clear_faults();
+            match by_index {
+                Ok(found) => assert_eq!(found, std::slice::from_ref(entry), "round {round}"),
+                Err(error) => assert!(matches!(error, LogError::Corrupt { .. }), "{error}"),
+            }
+            match by_offset {
+                Ok(found) => {
+                    served += 1;
+                    assert_eq!(found.batches, std::slice::from_ref(&entry.data), "round {round}");
+                }
+                Err(error) => {
+                    damaged += 1;
+                    assert!(matches!(error, LogError::Corrupt { .. }), "{error}");
+                }
+            }
+        }
+    }
+    assert!(damaged > 100, "only {damaged} reads met the fault, {served} did not");
+    assert_eq!(log.entries(Index(1), Index(WRITTEN + 1), u64::MAX).unwrap(), entries);
+}
+
+#[test]
+fn a_misdirected_read_while_opening_loses_nothing_that_was_synced() {
+    let mut refused = 0;
+    for skip in 0..12 {
+        for misdirected in 0..20 {
+            let disk = MemDisk::new();
+            let entries = written(&disk);
+            // The generator of the fault counts how often it was played.
+            let file = disk.open("topic-0", "state").unwrap();
+            for _ in 0..misdirected {
+                misdirect_next_read(&disk);
+                file.read_at(0, 1, 1).unwrap();
+            }
+            let scope = FileScope::everywhere();
+            disk.inject(FaultPlan { fault: DiskFault::MisdirectedRead, scope, skip, times: 1 });
+            let opened = PartitionLog::open(Arc::new(disk.clone()), "topic-0", config());
+            disk.clear_faults();
+            match opened {
+                Ok(log) => {
+                    assert!(log.last_index() >= Index(SYNCED));
+                    assert_eq!(log.hard_state().term, Term(1));
+                    let read = log.entries(Index(1), log.last_index().next(), u64::MAX).unwrap();
+                    assert_eq!(&read[..], &entries[..read.len()]);
+                }
+                Err(LogError::Corrupt { .. }) => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    assert!(refused > 50, "only {refused} openings met the fault");
 }

@@ -9,7 +9,7 @@ use chronik_mutants::{Mutant, planted};
 use super::PartitionLog;
 use crate::entry::{ENTRY_HEADER_BYTES, Entry, EntryHeader};
 use crate::error::LogError;
-use crate::segment::{self, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
+use crate::segment::{self, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, SegmentId};
 use crate::{Index, Term};
 
 impl PartitionLog {
@@ -125,20 +125,24 @@ impl PartitionLog {
         if let Some((_, header)) = &begun {
             pieces.push(header.clone());
         }
+        let segment = match &begun {
+            Some((segment, _)) => Some(segment),
+            None => self.segments.last(),
+        };
+        let segment = segment.expect("an active log has a segment");
+        let file = segment.file.clone().expect("an active segment keeps its file open");
+        let id = SegmentId { generation: self.state.generation, first_index: segment.first_index };
+        let mut position = segment.size_bytes;
         let mut encoded = BytesMut::with_capacity(headers.len() * ENTRY_HEADER_BYTES);
         for (header, entry) in headers.iter().zip(entries) {
-            header.encode(&mut encoded);
+            header.encode(id.place(position), &mut encoded);
+            position += header.stored_bytes();
             pieces.push(encoded.split().freeze());
             if !entry.data.is_empty() {
                 pieces.push(entry.data.clone());
             }
         }
 
-        let file = match (&begun, self.segments.last()) {
-            (Some((segment, _)), _) => segment.file.clone(),
-            (None, segment) => segment.and_then(|segment| segment.file.clone()),
-        };
-        let file = file.expect("an active segment keeps its file open");
         let appended = file.append(&pieces);
         if appended.is_err() && begun.is_some() {
             // Best effort: if even this fails, recovery removes the empty file.

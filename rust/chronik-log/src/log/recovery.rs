@@ -18,7 +18,7 @@ use crate::entry::{ENTRY_HEADER_BYTES, ENTRY_MAGIC, EntryHeader};
 use crate::error::LogError;
 use crate::limits::SCAN_WINDOW_BYTES;
 use crate::reader::{ReadFault, SegmentReader};
-use crate::segment::{self, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
+use crate::segment::{self, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, SegmentId};
 use crate::snapshot::{self, SnapshotMark, TEMPORARY_SUFFIX};
 use crate::state::{LogState, STATE_FILE, StateFile};
 use crate::terms::TermTable;
@@ -177,7 +177,8 @@ impl Recovery {
             return Ok(Some((0, "segment does not follow the one before")));
         }
         let file = self.open_file(first_index)?;
-        let mut reader = SegmentReader::new(Arc::clone(&file), file.len(), SCAN_WINDOW_BYTES);
+        let mut reader =
+            SegmentReader::new(Arc::clone(&file), self.id(first_index), file.len(), SCAN_WINDOW_BYTES);
         let header = match reader.take(0, SEGMENT_HEADER_BYTES) {
             Ok(bytes) => SegmentHeader::decode(&bytes),
             Err(fault) => Err(self.damage_of(fault)?),
@@ -274,7 +275,8 @@ impl Recovery {
             let rest = usize::try_from(file.len() - position).unwrap_or(usize::MAX);
             let window = file.read_at(position, rest.min(SCAN_WINDOW_BYTES), rest.min(SCAN_WINDOW_BYTES))?;
             for start in magic_positions(&window) {
-                let Ok(header) = EntryHeader::decode(&window[start..]) else { continue };
+                let place = self.id(first_index).place(position + start as u64);
+                let Ok(header) = EntryHeader::decode(place, &window[start..]) else { continue };
                 if header.index >= self.next_index {
                     proof = proof.max(header.synced_through.min(header.index.prev()));
                 }
@@ -393,6 +395,10 @@ impl Recovery {
             log.sync_recovered()?;
         }
         Ok(log)
+    }
+
+    fn id(&self, first_index: Index) -> SegmentId {
+        SegmentId { generation: self.state.generation, first_index }
     }
 
     fn open_file(&self, first_index: Index) -> Result<Arc<dyn DiskFile>, LogError> {

@@ -72,7 +72,7 @@ impl PartitionLog {
             let segment = &self.segments[at];
             (segment::SEGMENT_HEADER_BYTES as u64, segment.size_bytes)
         };
-        let mut reader = SegmentReader::new(file.clone(), size_bytes, SCAN_WINDOW_BYTES);
+        let mut reader = SegmentReader::new(file.clone(), self.segment_id(at), size_bytes, SCAN_WINDOW_BYTES);
         self.segments[at].forget_entries();
         let interval = self.config.index_interval_bytes;
         loop {

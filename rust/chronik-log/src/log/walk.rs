@@ -12,7 +12,7 @@ use crate::disk::DiskFile;
 use crate::entry::{ENTRY_HEADER_BYTES, EntryHeader};
 use crate::error::LogError;
 use crate::reader::{ReadFault, SegmentReader};
-use crate::segment;
+use crate::segment::{self, SegmentId};
 
 /// An entry met on a walk; its payload is read only on demand.
 pub(super) struct Met<'a> {
@@ -63,7 +63,8 @@ impl PartitionLog {
         let mut position = position;
         for at in at..self.segments.len() {
             let end = self.segments[at].size_bytes;
-            let mut reader = SegmentReader::new(self.open_segment(at)?, end, window_bytes);
+            let mut reader =
+                SegmentReader::new(self.open_segment(at)?, self.segment_id(at), end, window_bytes);
             while position < end {
                 let fault = |fault| self.read_error(at, position, fault);
                 let Some(header) = reader.header(position).map_err(fault)? else { break };
@@ -85,6 +86,10 @@ impl PartitionLog {
                 LogError::corrupt(format!("{}/{}", self.dir, self.segment_name(at)), position, reason)
             }
         }
+    }
+
+    pub(super) fn segment_id(&self, at: usize) -> SegmentId {
+        SegmentId { generation: self.state.generation, first_index: self.segments[at].first_index }
     }
 
     fn segment_name(&self, at: usize) -> String {
