@@ -26,7 +26,8 @@
 //! `GENERATION-FIRSTINDEX.log`, snapshots `snapshot-INDEX.bin`. Indexes are never stored.
 //!
 //! # Invariants
-//! - An entry that was synced is never cut by recovery: it is there, or the log refuses to open.
+//! - An entry that was synced is never cut by recovery: it is there, or the log refuses to open. (The one
+//!   exception is told in `log/recovery.rs`: damage to the last sync that looks like a sector lost before it.)
 //! - A state that was synced is never forgotten; damage to it refuses to open.
 //! - The log begins right after a snapshot that is there, or at index 1.
 //! - After a failed sync or write, a full disk apart, nothing is written any more.

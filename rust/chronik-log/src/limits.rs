@@ -19,6 +19,9 @@ pub(crate) const LOOKUP_WINDOW_BYTES: usize = 8 << 10;
 /// What a sequential read of a closed segment, recovery included, reads at once.
 pub(crate) const SCAN_WINDOW_BYTES: usize = 1 << 20;
 
+/// What a disk writes whole or not at all, bytes.
+pub(crate) const SECTOR_BYTES: u64 = 512;
+
 /// Directory operations that MemDisk remembers as un-synced; the oldest become durable beyond it, as a file
 /// system's journal commits by itself.
 pub(crate) const UNSYNCED_DIRECTORY_OPERATIONS_MAX: usize = 1024;

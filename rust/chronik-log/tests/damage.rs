@@ -252,3 +252,27 @@ fn a_misdirected_read_while_opening_loses_nothing_that_was_synced() {
     }
     assert!(refused > 50, "only {refused} openings met the fault");
 }
+
+#[test]
+fn a_bit_that_flips_in_the_last_sync_is_never_taken_for_a_torn_tail() {
+    let disk = MemDisk::new();
+    let mut log = PartitionLog::open(Arc::new(disk.clone()), "topic-0", config()).unwrap();
+    for index in 1..=3 {
+        let data = common::batch(log.log_end(), 2, 5, &[3; 700]);
+        log.append(&[Entry::new(Index(index), Term(1), EntryKind::Batch, data)]).unwrap();
+        log.sync_now().unwrap();
+    }
+    disk.crash(UnsyncedPolicy::Drop);
+    let last = disk.list("topic-0").unwrap().into_iter().rfind(|name| name.ends_with(".log")).unwrap();
+    for byte in 0..disk.file_bytes("topic-0", &last).unwrap() {
+        assert!(disk.flip_bit("topic-0", &last, byte, 3));
+        let opened = PartitionLog::open(Arc::new(disk.clone()), "topic-0", config());
+        assert!(
+            matches!(opened, Err(LogError::Corrupt { .. })),
+            "byte {byte}: an acknowledged entry was cut"
+        );
+        assert!(disk.flip_bit("topic-0", &last, byte, 3));
+    }
+    let log = PartitionLog::open(Arc::new(disk.clone()), "topic-0", config()).unwrap();
+    assert_eq!(log.last_index(), Index(3));
+}

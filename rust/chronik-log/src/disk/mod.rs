@@ -5,7 +5,8 @@
 //!
 //! What the log relies on, and both implementations give: an append is all or nothing when the disk is full;
 //! `sync` makes a file's bytes durable, `sync_dir` its name; the operations on one directory become durable in
-//! the order they were made (journaling file systems do so); a write inside one 512-byte sector is not torn.
+//! the order they were made (journaling file systems do so); a write inside one 512-byte sector is not torn, and
+//! bytes that never arrived read as zeros, never as those of another file.
 
 mod file;
 mod mem;

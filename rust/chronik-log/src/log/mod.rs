@@ -10,6 +10,7 @@ mod raft_read;
 mod recovery;
 mod retention;
 mod snapshots;
+mod tear;
 mod truncate;
 mod walk;
 

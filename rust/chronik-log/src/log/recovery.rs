@@ -2,16 +2,20 @@
 //!
 //! Indexes and term table are rebuilt from the entries and never trusted from disk. The one question that
 //! matters is what to do with bytes that are no valid entry. If anything proves that the entry that belongs
-//! there was synced once, it was promised: [`LogError::Corrupt`]. Only otherwise it is a torn tail, and the
-//! log is cut before it. The proof is a number that the state file and every later entry carry: the index up
-//! to which the log was known to be synced when they were written.
+//! there was synced once, it was promised: [`LogError::Corrupt`]. The proof is a number that the state file and
+//! every later entry carry: the index up to which the log was known to be synced when they were written.
+//!
+//! Nothing says so of the entries of the last sync, and they may be all that was acknowledged. But a power cut
+//! leaves traces of its own: a file that ends too early, or a sector that reads as zeros. Only such bytes are a
+//! torn tail, and the log is cut before them; any other damage is [`LogError::Corrupt`], too. What remains is
+//! damage to the last sync that looks like a lost sector.
 
 use std::sync::Arc;
 
 use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::Offset;
 
-use super::PartitionLog;
+use super::{PartitionLog, tear};
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskError, DiskFile};
 use crate::entry::{ENTRY_HEADER_BYTES, ENTRY_MAGIC, EntryHeader};
@@ -37,7 +41,9 @@ pub struct RecoveryReport {
 struct Damage {
     segment_at: usize,
     position: u64,
-    reason: String,
+    reason: &'static str,
+    /// Whether a power cut before the sync may have left this.
+    may_be_torn: bool,
 }
 
 /// The files of a partition's directory, by kind.
@@ -163,18 +169,20 @@ impl Recovery {
     /// Reads all segments up to the first damage.
     fn scan(&mut self) -> Result<Option<Damage>, LogError> {
         for segment_at in 0..self.files.len() {
-            if let Some((position, reason)) = self.scan_segment(segment_at)? {
-                return Ok(Some(Damage { segment_at, position, reason: reason.to_string() }));
+            if let Some(damage) = self.scan_segment(segment_at)? {
+                return Ok(Some(damage));
             }
         }
         Ok(None)
     }
 
-    /// Reads one segment. Damage is a position and a reason; the entries before it are kept.
-    fn scan_segment(&mut self, segment_at: usize) -> Result<Option<(u64, &'static str)>, LogError> {
+    /// Reads one segment, up to the first damage.
+    fn scan_segment(&mut self, segment_at: usize) -> Result<Option<Damage>, LogError> {
         let first_index = self.files[segment_at];
+        let damaged =
+            |position, reason, may_be_torn| Ok(Some(Damage { segment_at, position, reason, may_be_torn }));
         if first_index != self.next_index {
-            return Ok(Some((0, "segment does not follow the one before")));
+            return damaged(0, "segment does not follow the one before", true);
         }
         let file = self.open_file(first_index)?;
         let mut reader =
@@ -190,8 +198,12 @@ impl Recovery {
             generation: self.state.generation,
         };
         match header {
-            Err(reason) => return Ok(Some((0, reason))),
-            Ok(header) if header != expected => return Ok(Some((0, "segment header is another segment's"))),
+            Err(reason) => {
+                return damaged(0, reason, tear::explains(&*file, 0, SEGMENT_HEADER_BYTES as u64)?);
+            }
+            Ok(header) if header != expected => {
+                return damaged(0, "segment header is another segment's", false);
+            }
             Ok(_) => {}
         }
         let mut segment = Segment::new(first_index, self.end_offset);
@@ -209,13 +221,18 @@ impl Recovery {
                     self.known_synced = self.known_synced.max(header.synced_through);
                 }
                 Err(fault) => {
-                    damage = Some((position, self.damage_of(fault)?));
+                    let reason = self.damage_of(fault)?;
+                    let stored_bytes = match reader.header(position) {
+                        Ok(Some(header)) => header.stored_bytes(),
+                        _ => ENTRY_HEADER_BYTES as u64,
+                    };
+                    damage = damaged(position, reason, tear::explains(&*file, position, stored_bytes)?)?;
                     break;
                 }
             }
         }
         if segment.next_index == first_index && damage.is_none() {
-            damage = Some((segment.size_bytes, "segment holds no entry"));
+            damage = damaged(segment.size_bytes, "segment holds no entry", true)?;
         }
         self.segments.push(segment);
         Ok(damage)
@@ -246,9 +263,9 @@ impl Recovery {
         }
     }
 
-    /// Cuts the log before the damage, unless the entry that belongs there was synced once.
+    /// Cuts the log before the damage, unless the entry that belongs there may have been synced once.
     fn judge(&mut self, damage: Damage) -> Result<(), LogError> {
-        let Damage { segment_at, position, reason } = damage;
+        let Damage { segment_at, position, reason, may_be_torn } = damage;
         for at in segment_at..self.files.len() {
             let from = if at == segment_at { position } else { 0 };
             let proof = self.proof_in(self.files[at], from)?;
@@ -257,13 +274,16 @@ impl Recovery {
         let lost = self.next_index;
         if planted(Mutant::DamageTruncated) {
             self.known_synced = lost.prev();
+            return self.cut(segment_at, position);
         }
-        if self.known_synced >= lost {
-            let reason =
-                format!("{reason}, though entry {lost} was synced once (through {})", self.known_synced);
-            return Err(LogError::corrupt(self.path(self.files[segment_at]), position, reason));
-        }
-        self.cut(segment_at, position)
+        let reason = if self.known_synced >= lost {
+            format!("{reason}, though entry {lost} was synced once (through {})", self.known_synced)
+        } else if !may_be_torn {
+            format!("{reason}, and no power cut leaves that of entry {lost}")
+        } else {
+            return self.cut(segment_at, position);
+        };
+        Err(LogError::corrupt(self.path(self.files[segment_at]), position, reason))
     }
 
     /// The largest synced index that any entry header says, in the rest of a file that may hold anything.

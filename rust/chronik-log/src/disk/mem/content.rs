@@ -8,10 +8,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::random::SplitMix;
-use crate::limits::{PACKED_APPEND_BYTES_MAX, SLAB_BYTES, UNSYNCED_OVERWRITES_MAX};
-
-/// Size within which a device writes all or nothing, bytes.
-const SECTOR_BYTES: u64 = 512;
+use crate::limits::{PACKED_APPEND_BYTES_MAX, SECTOR_BYTES, SLAB_BYTES, UNSYNCED_OVERWRITES_MAX};
 
 #[derive(Clone, Debug)]
 struct Chunk {
