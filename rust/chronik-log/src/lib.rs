@@ -23,7 +23,9 @@
 //!
 //! # On disk
 //! A directory per partition: `state` (two slots of hard state, log start, first index), segments
-//! `GENERATION-FIRSTINDEX.log`, snapshots `snapshot-INDEX.bin`. Indexes are never stored.
+//! `GENERATION-FIRSTINDEX.log`, snapshots `snapshot-INDEX.bin`. Indexes are never stored. Beside the partitions the
+//! directory `node` holds the disk's own identity ([`NodeIdentity`]), by which a wiped disk is told from one that
+//! was not.
 //!
 //! # Invariants
 //! - An entry that was synced is never cut by recovery: it is there, or the log refuses to open. (The one
@@ -38,6 +40,7 @@ mod config;
 pub mod disk;
 mod entry;
 mod error;
+mod identity;
 pub mod limits;
 mod log;
 mod position;
@@ -59,6 +62,7 @@ pub use disk::{
 };
 pub use entry::{Entry, EntryKind};
 pub use error::LogError;
+pub use identity::{Members, NodeIdentity};
 pub use log::{BatchAt, PartitionLog, ReadResult, RecoveryReport};
 pub use position::{Index, Term};
 pub use segment::SegmentInfo;

@@ -41,3 +41,6 @@ pub(crate) const VECTORED_PIECES_MAX: usize = 1024;
 
 /// Fault plans that a MemDisk holds at a time.
 pub(crate) const FAULT_PLANS_MAX: usize = 256;
+
+/// Nodes in the list that a node's identity keeps. As many as a cluster may have.
+pub const IDENTITY_MEMBERS_MAX: usize = 128;
