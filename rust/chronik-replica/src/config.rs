@@ -47,6 +47,18 @@ pub struct Faults {
     pub gate: GateMode,
 }
 
+/// What the promises of a node's disk are worth to the groups it has replicas of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// The disk holds everything this node ever promised: its votes and acknowledgements count.
+    #[default]
+    Voter,
+    /// The disk may be younger than promises made under this node's id. It follows and serves reads; it never votes
+    /// or campaigns, and nothing it says counts towards a quorum: a vote of its former life may still be under way,
+    /// and an acknowledgement of this one would let a leader commit what the candidate of that vote does not hold.
+    Learner,
+}
+
 /// Settings of all replicas of one node on one shard.
 #[derive(Clone, Debug)]
 pub struct HostConfig {

@@ -122,6 +122,12 @@ counters! {
     early_messages_dropped,
     /// Syncs completed.
     syncs,
+    /// Requests for a vote, or to campaign, that this node dropped because its disk is none of the cluster's members.
+    votes_refused_unknown_directory,
+    /// Answers of members without a vote that this node took as leader; they count for nothing.
+    learner_answers,
+    /// Times a leader found that a member holds less than it had acknowledged.
+    progress_lowered,
 }
 
 #[cfg(test)]

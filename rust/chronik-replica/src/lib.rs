@@ -30,7 +30,9 @@ mod waiter;
 
 pub use chronik_log::{BatchAt, Index, Term};
 pub use codec::CodecError;
-pub use config::{Faults, GateMode, HostConfig, Machine, MachineError, ReplicaSpec, SyncMode, TopicSettings};
+pub use config::{
+    Faults, GateMode, HostConfig, Machine, MachineError, ReplicaSpec, Standing, SyncMode, TopicSettings,
+};
 pub use counters::{Counter, ReplicaCounters};
 pub use error::{AppendError, ReadError, ReplicaError};
 pub use gate::{GateError, GateErrorKind, GatePass};

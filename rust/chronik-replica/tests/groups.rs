@@ -155,10 +155,11 @@ fn a_panic_stops_one_replica_and_the_others_go_on() {
     let mut world = World::elected();
     world.create_all(key(3), TopicSettings::default());
     world.produce(1, batch(&["a"])).unwrap();
-    // A heartbeat that claims a commit index far beyond the log breaks an invariant of raft.
+    // An append that replaces a committed entry breaks an invariant of raft. The codec would not have let it through.
     let mut lie = raft::eraftpb::Message::default();
-    lie.set_msg_type(raft::eraftpb::MessageType::MsgHeartbeat);
-    (lie.to, lie.from, lie.term, lie.commit) = (3, 2, 1, 1_000_000);
+    lie.set_msg_type(raft::eraftpb::MessageType::MsgAppend);
+    (lie.to, lie.from, lie.term, lie.index, lie.log_term) = (3, 2, 1, 2, 1);
+    lie.set_entries(vec![raft::eraftpb::Entry { index: 1, term: 99, ..Default::default() }].into());
     std::panic::set_hook(Box::new(|_| {}));
     world.host(2).on_message(NodeId(1), KEY, ReplicaMessage::Raft(lie));
     let _ = std::panic::take_hook();

@@ -3,6 +3,7 @@
 use chronik_wire::types::{NodeId, PartitionKey};
 
 use super::Host;
+use crate::config::Standing;
 use crate::message::ReplicaMessage;
 
 impl Host {
@@ -23,6 +24,17 @@ impl Host {
             return self.early.keep(key, from, message, &self.shared.counters);
         }
         self.with_replica(key, |replica, shared| replica.on_message(from, message, shared));
+    }
+
+    /// What the disk of this node is worth to its groups. A host begins as a voter; whoever does not know yet says so
+    /// before it creates replicas. Those that were designated to lead a new group do so once they may.
+    pub fn set_standing(&mut self, standing: Standing) {
+        if std::mem::replace(&mut self.shared.standing, standing) == standing {
+            return;
+        }
+        for key in self.keys().collect::<Vec<_>>() {
+            self.with_replica(key, |replica, shared| replica.on_standing(shared));
+        }
     }
 
     /// Another node is down. `certain` means that it was killed or stopped on purpose, so that its groups may

@@ -9,7 +9,7 @@ use chronik_log::Disk;
 use chronik_wire::types::{NodeId, PartitionKey};
 
 use crate::LeaderChange;
-use crate::config::HostConfig;
+use crate::config::{HostConfig, Standing};
 use crate::counters::ReplicaCounters;
 use crate::ids::RoundIds;
 use crate::message::ReplicaMessage;
@@ -21,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<ReplicaCounters>,
     pub(crate) logger: slog::Logger,
     pub(crate) now_ms: u64,
+    /// What this node's promises are worth.
+    pub(crate) standing: Standing,
     pub(crate) ids: RoundIds,
     /// Nodes known to be down.
     pub(crate) down: BTreeSet<NodeId>,
@@ -50,6 +52,7 @@ impl Shared {
             counters,
             logger: crate::logging::raft_logger(),
             now_ms: 0,
+            standing: Standing::default(),
             ids,
             down: BTreeSet::new(),
             dirty: BTreeSet::new(),

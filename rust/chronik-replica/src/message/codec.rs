@@ -18,6 +18,7 @@ const RAFT: u8 = 1;
 const READ_BARRIER: u8 = 2;
 const READ_BARRIER_REPLY: u8 = 3;
 const SLEEP: u8 = 4;
+const LEARNER: u8 = 5;
 
 const OK: u8 = 0;
 const NOT_LEADER: u8 = 1;
@@ -52,7 +53,8 @@ pub(super) fn encode(message: &ReplicaMessage) -> Vec<Bytes> {
     let mut head = BytesMut::with_capacity(64);
     let mut pieces = vec![Bytes::new()];
     match message {
-        ReplicaMessage::Raft(message) => encode_raft(message, &mut head, &mut pieces),
+        ReplicaMessage::Raft(message) => encode_raft(RAFT, message, &mut head, &mut pieces),
+        ReplicaMessage::Learner(message) => encode_raft(LEARNER, message, &mut head, &mut pieces),
         ReplicaMessage::ReadBarrier { request_id, wait_ms } => {
             head.put_u8(READ_BARRIER);
             put_varint(&mut head, *request_id);
@@ -88,11 +90,11 @@ fn encode_outcome(outcome: &BarrierOutcome, head: &mut BytesMut) {
     }
 }
 
-fn encode_raft(message: &Message, head: &mut BytesMut, pieces: &mut Vec<Bytes>) {
+fn encode_raft(mark: u8, message: &Message, head: &mut BytesMut, pieces: &mut Vec<Bytes>) {
     let kind = message.get_msg_type();
     let byte = TYPES.iter().find(|(known, _)| *known == kind).map(|(_, byte)| *byte);
     let has_snapshot = kind == MessageType::MsgSnapshot;
-    head.put_u8(RAFT);
+    head.put_u8(mark);
     head.put_u8(byte.expect("only sendable raft messages reach the codec"));
     head.put_u8(if message.reject { REJECT } else { 0 } | if has_snapshot { SNAPSHOT } else { 0 });
     for number in [
@@ -147,6 +149,7 @@ pub(super) fn decode(bytes: Bytes) -> Result<ReplicaMessage, CodecError> {
     let mut reader = Reader::new(bytes);
     let message = match reader.byte("message kind")? {
         RAFT => ReplicaMessage::Raft(decode_raft(&mut reader)?),
+        LEARNER => ReplicaMessage::Learner(decode_raft(&mut reader)?),
         READ_BARRIER => ReplicaMessage::ReadBarrier {
             request_id: reader.varint("request id")?,
             wait_ms: reader.bounded("wait", u64::from(u32::MAX))? as u32,
@@ -293,6 +296,7 @@ mod tests {
         reply.set_msg_type(MessageType::MsgHeartbeatResponse);
         (reply.reject, reply.reject_hint, reply.priority) = (true, 7, -3);
         reply.context = Bytes::from_static(&[9; 24]);
+        round_trip(ReplicaMessage::Learner(reply.clone()));
         round_trip(ReplicaMessage::Raft(reply));
         let mut install = Message::default();
         install.set_msg_type(MessageType::MsgSnapshot);

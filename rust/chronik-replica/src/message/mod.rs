@@ -41,6 +41,9 @@ pub enum BarrierOutcome {
 pub enum ReplicaMessage {
     /// A raft message.
     Raft(Message),
+    /// The answer of a member without a vote to an append or a heartbeat: it tells the leader what to send next and
+    /// counts towards no quorum.
+    Learner(Message),
     /// "What is the commit index, and do you still lead?"
     ReadBarrier {
         /// Chosen by the asker, never used twice.
@@ -83,7 +86,7 @@ impl ReplicaMessage {
     pub fn size_bytes(&self) -> usize {
         const HEAD: usize = 64;
         match self {
-            ReplicaMessage::Raft(message) => {
+            ReplicaMessage::Raft(message) | ReplicaMessage::Learner(message) => {
                 let entries: usize = message.get_entries().iter().map(|entry| entry.data.len() + 16).sum();
                 HEAD + entries + message.get_snapshot().data.len()
             }

@@ -8,6 +8,7 @@ use raft::{ProgressState, SnapshotStatus};
 use smallvec::SmallVec;
 
 use super::Replica;
+use super::learners::Learners;
 use crate::entry::Control;
 use crate::error::ReplicaError;
 use crate::host::shared::Shared;
@@ -37,6 +38,8 @@ pub(super) struct LeaderState {
     moving_log_start: bool,
     /// Snapshots sent and not known to have arrived.
     snapshots: SmallVec<[(NodeId, u64); 1]>,
+    /// Members whose answers count for nothing.
+    pub(super) learners: Learners,
 }
 
 impl LeaderState {
@@ -164,7 +167,7 @@ impl Replica {
     pub(crate) fn transfer_leader(&mut self, to: NodeId, shared: &mut Shared) -> Result<(), ReplicaError> {
         let key = self.key;
         self.must_lead()?;
-        if !self.is_voter(to) {
+        if !self.is_voter(to) || self.lead.learners.holds(to).is_some() {
             return Err(ReplicaError::NotVoter { key, node: to });
         }
         if to != self.node {
@@ -180,7 +183,9 @@ impl Replica {
     /// Hands leadership to the live member closest to the log end. A group of one keeps its leader.
     pub(crate) fn step_down(&mut self, shared: &mut Shared) -> Result<(), ReplicaError> {
         self.must_lead()?;
-        let live = self.others().filter(|node| !shared.down.contains(node));
+        let may_lead =
+            |node: &NodeId| !shared.down.contains(node) && self.lead.learners.holds(*node).is_none();
+        let live = self.others().filter(may_lead);
         match live.max_by_key(|node| (self.matched(*node), std::cmp::Reverse(*node))) {
             Some(heir) => self.transfer_leader(heir, shared),
             None => Ok(()),

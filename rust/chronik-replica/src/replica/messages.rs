@@ -8,6 +8,7 @@ use chronik_wire::types::NodeId;
 use raft::eraftpb::{Message, MessageType};
 
 use super::Replica;
+use super::standing::Admission;
 use crate::host::shared::Shared;
 use crate::ids::raft_id;
 use crate::message::{ReplicaMessage, is_sendable};
@@ -28,6 +29,14 @@ impl Replica {
                 }
                 self.on_raft_message(from, message, shared);
             }
+            ReplicaMessage::Learner(message) => {
+                if message.get_msg_type() != MessageType::MsgHeartbeatResponse {
+                    self.stir(shared);
+                }
+                if self.is_for_this(from, &message, shared) {
+                    self.on_learner_answer(from, message, shared);
+                }
+            }
             ReplicaMessage::ReadBarrier { request_id, wait_ms } => {
                 self.wake_up(shared);
                 self.on_barrier_request(from, request_id, wait_ms, shared);
@@ -38,13 +47,29 @@ impl Replica {
         }
     }
 
-    fn on_raft_message(&mut self, from: NodeId, message: Message, shared: &mut Shared) {
-        let misdirected = message.from != raft_id(from) || message.to != raft_id(self.node);
-        if misdirected || !is_sendable(message.get_msg_type()) || !self.accepts(&message, shared) {
+    fn on_raft_message(&mut self, from: NodeId, mut message: Message, shared: &mut Shared) {
+        if !self.is_for_this(from, &message, shared) {
             return;
+        }
+        let lost = match self.judge(&mut message, shared) {
+            Admission::Step => None,
+            Admission::Refuse => return shared.counters.votes_refused_unknown_directory.increment(),
+            Admission::Lost(acknowledged) => Some(acknowledged),
+        };
+        if self.leads() {
+            self.lead.learners.forget(from);
+            self.notice_lost_entries(from, &message, shared);
         }
         self.step(message, shared);
         self.note_progress(from, shared);
+        if let Some(acknowledged) = lost {
+            self.on_lost_entries(from, acknowledged, shared);
+        }
+    }
+
+    fn is_for_this(&self, from: NodeId, message: &Message, shared: &Shared) -> bool {
+        let misdirected = message.from != raft_id(from) || message.to != raft_id(self.node);
+        !misdirected && is_sendable(message.get_msg_type()) && self.accepts(message, shared)
     }
 
     /// Whether raft may see this message. What it steps it must be able to persist and install.
@@ -76,7 +101,7 @@ impl Replica {
     }
 
     /// Gives raft one message from another member.
-    fn step(&mut self, message: Message, shared: &mut Shared) {
+    pub(super) fn step(&mut self, message: Message, shared: &mut Shared) {
         // Raft's errors here are messages of strangers and of the past; it has already ignored them.
         let _ = self.raw.step(message);
         self.fix_election_timeout(shared);

@@ -5,13 +5,15 @@
 //! changes of role, leader or term before anything else looks; [`persist`] moves readies to the log and holds the
 //! promises back until they are synced; [`apply`] turns committed entries into visible state; [`propose`] and
 //! [`acks`] carry an append from request to answer; [`barrier`] connects the read gate; [`messages`] decides what
-//! raft may see; [`lead`] is what only a leader does; [`sleep`] is hibernation; [`read`] answers questions; [`stop`] is the end.
+//! raft may see, and [`standing`] what a disk that is no member may say; [`lead`] is what only a leader does, and
+//! [`learners`] what it does for members without a vote; [`sleep`] is hibernation; [`read`] answers questions; [`stop`] is the end.
 //! Must not: know sockets, threads or clocks. Time comes with [`Shared`].
 
 mod acks;
 mod apply;
 mod barrier;
 mod lead;
+mod learners;
 mod messages;
 mod open;
 mod persist;
@@ -19,6 +21,7 @@ mod propose;
 mod read;
 mod role;
 mod sleep;
+mod standing;
 mod stop;
 mod turn;
 
@@ -67,6 +70,8 @@ pub struct Replica {
     key: PartitionKey,
     node: NodeId,
     dir: String,
+    /// Whether this is the member that campaigns at once in a new group.
+    designated: bool,
     settings: TopicSettings,
     raw: RawNode<LogStorage>,
     /// Why the replica stopped, if it did. Then `raw` must not be touched any more.

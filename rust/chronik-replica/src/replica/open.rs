@@ -51,6 +51,7 @@ impl Replica {
             key,
             node: shared.config.node,
             dir: spec.dir,
+            designated: spec.designated == shared.config.node,
             settings: spec.settings,
             raw,
             stopped: None,
@@ -77,7 +78,7 @@ impl Replica {
         replica.seen.term = replica.term();
         replica.fix_election_timeout(shared);
         shared.awake.insert(key);
-        if spec.designated == replica.node {
+        if replica.designated {
             replica.campaign(shared);
         }
         replica.mark_dirty(shared);

@@ -131,13 +131,15 @@ impl Replica {
         let lag_max_ms = self.settings.replica_lag_max_ms;
         self.others()
             .map(|node| {
-                let matched = self.matched(node);
+                let learner = self.lead.learners.heard_within(node, active_ms, shared.now_ms);
+                let matched = self.lead.learners.holds(node).unwrap_or_else(|| self.matched(node));
                 FollowerProgress {
                     node,
                     matched,
                     lag_entries: last.saturating_sub(matched.0),
                     active: !shared.down.contains(&node)
-                        && self.in_sync.heard_within(node, active_ms, shared.now_ms),
+                        && learner
+                            .unwrap_or_else(|| self.in_sync.heard_within(node, active_ms, shared.now_ms)),
                     in_sync: self.in_sync.contains(node, lag_max_ms, shared.now_ms),
                 }
             })

@@ -6,6 +6,7 @@
 use chronik_log::Term;
 
 use super::{Leadership, Replica};
+use crate::config::Standing;
 use crate::election::{TimeoutInput, timeout_ticks};
 use crate::host::shared::Shared;
 
@@ -42,9 +43,9 @@ impl Replica {
         self.wake_parked();
     }
 
-    /// Starts an election now, if this replica does not lead.
+    /// Starts an election now, if this replica may and does not lead.
     pub(crate) fn campaign(&mut self, shared: &mut Shared) {
-        if self.leads() {
+        if self.leads() || shared.standing == Standing::Learner {
             return;
         }
         self.attempts += 1;

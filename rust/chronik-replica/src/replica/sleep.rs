@@ -8,6 +8,7 @@ use chronik_log::{Index, Term};
 use chronik_wire::types::NodeId;
 
 use super::Replica;
+use crate::config::Standing;
 use crate::host::shared::Shared;
 use crate::limits;
 use crate::message::ReplicaMessage;
@@ -50,6 +51,9 @@ impl Replica {
     }
 
     fn tick_raft(&mut self, shared: &mut Shared) {
+        if shared.standing == Standing::Learner {
+            return self.tick_learner(shared);
+        }
         let led = self.leads();
         if self.raw.tick() {
             self.mark_dirty(shared);
@@ -107,6 +111,9 @@ impl Replica {
             && raft.lead_transferee.is_none()
             && !self.lead.has_open_work()
             && self.others().all(|node| {
+                if let Some(heard) = self.lead.learners.heard_within(node, silence_ms, shared.now_ms) {
+                    return !heard || self.lead.learners.holds(node) == Some(last);
+                }
                 if shared.down.contains(&node) || !self.in_sync.heard_within(node, silence_ms, shared.now_ms)
                 {
                     // Stay awake until the in-sync set has noticed.
@@ -203,6 +210,10 @@ impl Replica {
         let term = self.raw.raft.term;
         self.raw.raft.become_follower(term, raft::INVALID_ID);
         self.fix_election_timeout(shared);
+        self.mark_dirty(shared);
+        if shared.standing == Standing::Learner {
+            return;
+        }
         let mut live: Vec<NodeId> = self.others().filter(|other| !shared.down.contains(other)).collect();
         live.push(self.node);
         live.sort_unstable();
@@ -216,7 +227,6 @@ impl Replica {
             self.urgent = Some(UrgentCampaign { ticks_left: 1, interval_ticks, tries_left });
             self.campaign(shared);
         }
-        self.mark_dirty(shared);
     }
 
     /// A node came back: its leader looks after it.

@@ -12,7 +12,7 @@ use super::persist::is_disk_full;
 use crate::host::shared::Shared;
 use crate::ids::node_of;
 use crate::limits;
-use crate::message::{ReplicaMessage, in_portions, is_sendable};
+use crate::message::{in_portions, is_sendable};
 
 impl Replica {
     /// Handles everything that came in since the last turn.
@@ -83,7 +83,9 @@ impl Replica {
                 self.lead.on_snapshot_sent(to, shared.now_ms);
             }
             for message in in_portions(message) {
-                shared.send(to, self.key, ReplicaMessage::Raft(message));
+                if let Some(message) = self.as_sent(message, shared) {
+                    shared.send(to, self.key, message);
+                }
             }
         }
     }

@@ -34,6 +34,8 @@ pub struct Node {
     pub counters: Arc<ReplicaCounters>,
     pub keys: BTreeMap<PartitionKey, TopicSettings>,
     pub frozen: bool,
+    /// What its disk is worth.
+    pub standing: Standing,
     /// Sync jobs run only when told.
     pub hold_syncs: bool,
     job: Option<SyncJob>,
@@ -88,6 +90,7 @@ impl World {
                     counters: Arc::new(ReplicaCounters::default()),
                     keys: BTreeMap::new(),
                     frozen: false,
+                    standing: Standing::Voter,
                     hold_syncs: false,
                     job: None,
                 },
@@ -168,6 +171,7 @@ impl World {
             Arc::new(|| {}),
         );
         host.on_tick(self.now_ms);
+        host.set_standing(node.standing);
         node.host = Some(host);
         let keys = node.keys.clone();
         for (key, settings) in keys {
@@ -219,6 +223,14 @@ impl World {
         node.host = None;
         node.job = None;
         node.disk.crash(policy);
+    }
+
+    /// The node starts again on an empty disk.
+    pub fn restart_wiped(&mut self, node: i32, standing: Standing) {
+        self.crash(node, UnsyncedPolicy::Drop);
+        self.node(node).disk = MemDisk::new();
+        self.node(node).standing = standing;
+        self.restart(node);
     }
 
     pub fn restart(&mut self, node: i32) {
