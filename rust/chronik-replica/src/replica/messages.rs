@@ -67,7 +67,7 @@ impl Replica {
         }
     }
 
-    fn is_for_this(&self, from: NodeId, message: &Message, shared: &Shared) -> bool {
+    fn is_for_this(&mut self, from: NodeId, message: &Message, shared: &Shared) -> bool {
         let misdirected = message.from != raft_id(from) || message.to != raft_id(self.node);
         !misdirected && is_sendable(message.get_msg_type()) && self.accepts(message, shared)
     }
