@@ -8,6 +8,7 @@ mod check;
 mod event;
 mod json;
 pub mod limits;
+pub mod model;
 mod operation;
 mod text;
 mod verdict;
