@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,13 +17,12 @@ from kafka.admin import NewTopic
 import chronik
 from chronik.testing import Connection, fetch_at, wait_for
 from idempotent import IdempotentSends
+from ports import free_ports, is_free
 from support import ROOT, read_with_aiokafka, read_with_confluent, read_with_kafka_python
 
 TOPIC = "ryw-test"
 ORIGINAL_PORTS = {9092: 9092, 9093: 9093, 9094: 9094, 5001: 5001, 5002: 5002, 5003: 5003}
 VALUES = [b"one", b"two", b"three"]
-WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-OWN_PORTS = iter(range(20_000 + 1_000 * (WORKER % 12), 21_000 + 1_000 * (WORKER % 12)))
 LEADER_KILL_SECONDS = 2.0
 
 
@@ -96,26 +94,9 @@ class Processes:
             return False
 
 
-def free_ports() -> dict[int, int]:
-    """Ports that nobody takes before the servers do.
-
-    They lie below the range from which the system gives ports to everybody who asks for any, each worker of a parallel
-    run looks in a part of its own, and no port is used twice.
-    """
-    return {original: next(port for port in OWN_PORTS if is_free(port)) for original in ORIGINAL_PORTS}
-
-
-def is_free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
-
-
 @pytest.fixture
 def processes(tmp_path: Path) -> Generator[Processes]:
-    started = Processes(tmp_path, free_ports())
+    started = Processes(tmp_path, dict(zip(ORIGINAL_PORTS, free_ports(len(ORIGINAL_PORTS)), strict=True)))
     try:
         started.wait_until_whole()
         yield started
@@ -165,9 +146,7 @@ def test_three_processes_on_free_ports(processes):
 
 def test_three_processes_on_the_original_ports(tmp_path: Path):
     for port in ORIGINAL_PORTS:
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
+        if not is_free(port):
             pytest.skip(f"port {port} is taken on this machine")
     processes = Processes(tmp_path, ORIGINAL_PORTS)
     try:
