@@ -98,3 +98,16 @@ def test_the_loop_runs_while_a_cluster_starts_and_stops():
 def test_options_are_checked_as_for_the_cluster():
     with pytest.raises(chronik.InvalidValueError, match="durability"):
         chronik.AsyncCluster(3, durability="never")
+
+
+def test_a_history_is_recorded_beside_the_loop():
+    async def main() -> None:
+        async with chronik.AsyncCluster(3) as cluster:
+            async with await cluster.history() as history:
+                await history.wait_for_reads(1, [1, 2, 3])
+                await (await cluster.leader("history")).crash()
+                await history.wait_for_writes(20)
+            assert await history.check()
+            assert all(node.is_running for node in cluster.nodes)
+
+    asyncio.run(main())

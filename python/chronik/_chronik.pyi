@@ -5,6 +5,7 @@ from typing import final
 __all__ = [
     "Cluster",
     "__version__",
+    "check_history",
     "log_lines_dropped",
     "next_log_lines",
     "run_server",
@@ -128,6 +129,9 @@ def next_log_lines(timeout_ms: int) -> list[tuple[int, str, int | None, str, str
 
 def log_lines_dropped() -> int:
     """Lines that found the queue full."""
+
+def check_history(lines: bytes) -> tuple[int, dict[str, int], str]:
+    """Judges a history of JSON lines: number of events, broken rules with how often, and the verdict in words."""
 
 def run_server(args: list[str]) -> int:
     """Runs `chronik-server` with these arguments until it ends; the exit code."""

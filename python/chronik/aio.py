@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._options import ConfigValue
 from ._waiting import pauses, timed_out
 from .cluster import Cluster
 from .node import LogLine, Node
+
+if TYPE_CHECKING:
+    from ._history import ClusterRecording, Verdict
 
 
 class AsyncNode:
@@ -101,6 +104,39 @@ class AsyncNode:
 
 def _plain(node: AsyncNode | int) -> Node | int:
     return node._node if isinstance(node, AsyncNode) else node
+
+
+class AsyncRecording:
+    """What ``AsyncCluster.history`` gives; see :meth:`chronik.Cluster.history`."""
+
+    def __init__(self, recording: ClusterRecording) -> None:
+        """Made by the cluster."""
+        self.history = recording
+
+    async def __aenter__(self) -> AsyncRecording:
+        await asyncio.to_thread(self.history.start)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.history.__exit__, kind, error, traceback)
+
+    async def wait_for_writes(self, more: int, timeout: float = 30.0) -> None:
+        """Returns when that many more writes were acknowledged."""
+        await asyncio.to_thread(self.history.wait_for_writes, more, timeout)
+
+    async def wait_for_reads(self, more: int, nodes: Iterable[int] | None = None, timeout: float = 30.0) -> None:
+        """Returns when each of these nodes, by default all, has served that many more reads."""
+        await asyncio.to_thread(self.history.wait_for_reads, more, nodes, timeout)
+
+    async def wait_for_refusals(self, more: int, node: int, timeout: float = 30.0) -> None:
+        """Returns when that node has refused that many more reads."""
+        await asyncio.to_thread(self.history.wait_for_refusals, more, node, timeout)
+
+    async def check(self, *, raise_on_anomaly: bool = True) -> Verdict:
+        """As :meth:`chronik.testing.History.check`."""
+        return await asyncio.to_thread(self.history.check, raise_on_anomaly=raise_on_anomaly)
 
 
 class AsyncCluster:
@@ -215,6 +251,14 @@ class AsyncCluster:
             if time.monotonic() >= deadline:
                 raise timed_out(predicate, timeout)
             await asyncio.sleep(pause)
+
+    async def history(
+        self, topic: str = "history", *, partitions: int = 1, writers: int = 1, seed: int = 0
+    ) -> AsyncRecording:
+        """As :meth:`chronik.Cluster.history`: ``async with await cluster.history() as history: ...``."""
+        return AsyncRecording(
+            await asyncio.to_thread(self._cluster.history, topic, partitions=partitions, writers=writers, seed=seed)
+        )
 
     async def stats(self) -> dict[str, int]:
         """As :meth:`chronik.Cluster.stats`."""

@@ -7,15 +7,20 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from . import _chronik, _lifetime, _logs, _options
 from ._waiting import wait_for
 from .errors import ChronikWarning, ClusterStateError, InvalidTypeError, InvalidValueError
 from .node import LogLine, Node
 
+if TYPE_CHECKING:
+    from ._history import ClusterRecording
+
 PARTITIONS_MAX = 100_000
 REPLICATION_FACTOR_MAX = 64
 DELAY_MS_MAX = 600_000
+HISTORY_WRITERS_MAX = 64
 _REPR_LEADERS_MAX = 8
 
 
@@ -239,6 +244,27 @@ class Cluster:
     def wait_for(self, predicate: Callable[[], object], timeout: float = 5) -> None:
         """Returns as soon as ``predicate()`` is true; ClusterTimeoutError after ``timeout`` seconds."""
         wait_for(predicate, timeout)
+
+    def history(
+        self, topic: str = "history", *, partitions: int = 1, writers: int = 1, seed: int = 0
+    ) -> ClusterRecording:
+        """Clients that write and read at every replica while you make faults, and a record of all they are told.
+
+            with cluster.history() as history:
+                cluster.leader("history").crash()
+                history.wait_for_writes(100)
+            history.check()
+
+        Leaving the block heals the cluster, waits until nothing is pending, and reads every replica to its end. A
+        topic that does not exist is created with so many ``partitions``. ``writers`` idempotent producers, and as many
+        plain ones, write unique values; nobody else may write to the topic meanwhile.
+        """
+        from ._history import ClusterRecording
+
+        self._running_engine()
+        _options.integer("partitions", partitions, 1, PARTITIONS_MAX)
+        _options.integer("writers", writers, 1, HISTORY_WRITERS_MAX)
+        return ClusterRecording(self, _options.text("topic", topic), partitions=partitions, writers=writers, seed=seed)
 
     def stats(self) -> dict[str, int]:
         """The counters of all running nodes, added up by name."""

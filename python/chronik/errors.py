@@ -7,6 +7,11 @@ classes; it defines none of its own.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._history import Verdict
+
 __all__ = [
     "AddressError",
     "ChronikError",
@@ -14,6 +19,7 @@ __all__ = [
     "ClusterStateError",
     "ClusterTimeoutError",
     "ForkError",
+    "HistoryError",
     "InternalError",
     "InvalidTypeError",
     "InvalidValueError",
@@ -70,6 +76,18 @@ class KafkaError(ChronikError):
         """An error with its text and code."""
         super().__init__(message)
         self.code = code
+
+
+class HistoryError(ChronikError, AssertionError):
+    """A history breaks a promise; the text says which, by which events, and what should have been.
+
+    ``verdict`` is the whole verdict, or None where a client found out by itself.
+    """
+
+    def __init__(self, message: str, verdict: Verdict | None = None) -> None:
+        """An error with its text and verdict."""
+        super().__init__(message)
+        self.verdict = verdict
 
 
 class ForkError(ChronikError, RuntimeError):

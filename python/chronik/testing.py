@@ -1,12 +1,14 @@
-"""Helpers for tests: wait for conditions, and ask one node directly.
+"""Helpers for tests: wait for conditions, ask one node directly, and record what clients see for the checker.
 
 Nothing here needs a Kafka client. ``fetch_at`` shows one node's answer to one Fetch, which real clients hide.
+``History`` is judged by the rules of every promise; ``Cluster.history`` fills one, ``Recording`` does so at addresses.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._history import ClusterRecording, History, Operation, Recording, Verdict
 from ._kafka import (
     Connection,
     FetchPartition,
@@ -25,14 +27,19 @@ if TYPE_CHECKING:
     from .node import Node
 
 __all__ = [
+    "ClusterRecording",
     "Connection",
     "FetchPartition",
     "FetchResult",
+    "History",
     "ListOffsetsResult",
     "MetadataResult",
+    "Operation",
     "ProduceResult",
     "ProducerIdentity",
     "Record",
+    "Recording",
+    "Verdict",
     "decode_records",
     "encode_batch",
     "fetch_at",

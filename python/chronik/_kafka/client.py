@@ -144,11 +144,18 @@ class Connection:
     ) -> ProduceResult:
         """Produces one batch of values, or a batch made with ``encode_batch``."""
         data = encode_batch(values) if batch is None else batch
-        body = messages.produce_request(topic, partition, data, acks, timeout_ms)
-        if acks == 0:
-            self.send(0, 7, body)
-            return ProduceResult(0, -1, -1)
-        return messages.produce_response(self.call(0, 7, body))
+        correlation = self.start_produce(topic, data, partition=partition, acks=acks, timeout_ms=timeout_ms)
+        return ProduceResult(0, -1, -1) if acks == 0 else self.finish_produce(correlation)
+
+    def start_produce(
+        self, topic: str, batch: bytes, *, partition: int = 0, acks: int = -1, timeout_ms: int = 10_000
+    ) -> int:
+        """Sends a batch and does not wait; give what is returned to ``finish_produce``, in the order of the sends."""
+        return self.send(0, 7, messages.produce_request(topic, partition, batch, acks, timeout_ms))
+
+    def finish_produce(self, correlation: int) -> ProduceResult:
+        """The answer to a batch that was sent with ``start_produce``."""
+        return messages.produce_response(self.receive(correlation))
 
     def fetch(
         self,

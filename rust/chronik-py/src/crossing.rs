@@ -1,4 +1,4 @@
-//! Leaving the interpreter for a call: every call into the cluster goes through here.
+//! Leaving the interpreter for a call: every call that takes its time goes through here.
 //!
 //! Checks that the process is the one that started the cluster, releases the interpreter while the call waits, and
 //! turns a panic into an error. Holding the interpreter instead would deadlock with the thread that hands log lines to
@@ -7,7 +7,6 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use chronik_node::ClusterError;
 use pyo3::prelude::*;
 
 use crate::error::{self, Failure};
@@ -39,12 +38,12 @@ impl Owner {
 }
 
 /// Runs `work` without the interpreter. A panic inside becomes `Failure::Panicked`.
-pub(crate) fn leave<T: Send>(
+pub(crate) fn leave<T: Send, E: Into<Failure>>(
     py: Python<'_>,
-    work: impl FnOnce() -> Result<T, ClusterError> + Send,
+    work: impl FnOnce() -> Result<T, E> + Send,
 ) -> PyResult<T> {
     let outcome = py.detach(|| match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(Failure::Cluster),
+        Ok(result) => result.map_err(Into::into),
         Err(payload) => Err(Failure::Panicked(panic_text(payload.as_ref()))),
     });
     outcome.map_err(|failure| error::raise(py, failure))

@@ -12,7 +12,10 @@ use pyo3::types::PyType;
 pub(crate) enum Failure {
     /// The cluster refused or could not.
     #[error(transparent)]
-    Cluster(ClusterError),
+    Cluster(#[from] ClusterError),
+    /// A history is not one.
+    #[error("this is not a history: {0}")]
+    History(#[from] chronik_history::ReadError),
     /// Used in the child of a fork.
     #[error(
         "this cluster was started by process {owner} and cannot be used in its child {child}: threads do not survive \
@@ -34,6 +37,7 @@ impl Failure {
     fn class(&self) -> &'static str {
         match self {
             Failure::Cluster(error) => cluster_class(error),
+            Failure::History(_) => "InvalidValueError",
             Failure::Forked { .. } => "ForkError",
             Failure::Panicked(_) => "InternalError",
         }

@@ -1,4 +1,5 @@
-//! The extension module `chronik._chronik`: a thin skin over `chronik_node::Cluster`.
+//! The extension module `chronik._chronik`: a thin skin over `chronik_node::Cluster` and the checker of
+//! histories.
 //!
 //! Owns the crossing and nothing else: arguments and results change language here, the interpreter is left while a call
 //! waits, errors become the classes of `chronik.errors`, and no panic passes. What users touch is written in Python
@@ -7,6 +8,7 @@
 mod cluster;
 mod crossing;
 mod error;
+mod history;
 mod logs;
 mod server;
 
@@ -21,6 +23,7 @@ fn _chronik(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(logs::unsubscribe_logs, module)?)?;
     module.add_function(wrap_pyfunction!(logs::next_log_lines, module)?)?;
     module.add_function(wrap_pyfunction!(logs::log_lines_dropped, module)?)?;
+    module.add_function(wrap_pyfunction!(history::check_history, module)?)?;
     module.add_function(wrap_pyfunction!(server::run_server, module)?)?;
     Ok(())
 }

@@ -1,0 +1,57 @@
+"""A recording at a cluster of this process: it finds the addresses itself, and heals before the last reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._kafka import Connection
+from .recording import Recording
+
+if TYPE_CHECKING:
+    from ..cluster import Cluster
+
+
+class ClusterRecording(Recording):
+    """What ``Cluster.history`` gives. Leaving the block ends every fault before it waits and reads."""
+
+    def __init__(self, cluster: Cluster, topic: str, *, partitions: int, writers: int, seed: int) -> None:
+        """Made by the cluster; creates the topic when there is none."""
+        self._cluster = cluster
+        super().__init__(
+            {node.id: node.bootstrap_servers for node in cluster.nodes},
+            topic,
+            pinned={node.id: node.pinned_bootstrap_servers for node in cluster.nodes},
+            partitions=self._partitions(cluster, topic, partitions),
+            writers=writers,
+            seed=seed,
+        )
+
+    def __enter__(self) -> ClusterRecording:
+        self.start()
+        return self
+
+    def finish(self) -> None:
+        """Heals the cluster, waits until nothing is pending, and reads every partition at every node."""
+        with self.fault("every fault ends"):
+            self._heal()
+        super().finish()
+
+    def _heal(self) -> None:
+        nodes = self._cluster.nodes
+        for node in nodes:
+            if node.is_running:
+                node.thaw()
+        self._cluster.recover()
+        for node in nodes:
+            if not node.is_running:
+                node.restart()
+
+    @staticmethod
+    def _partitions(cluster: Cluster, topic: str, partitions: int) -> int:
+        running = next(node for node in cluster.nodes if node.is_running)
+        with Connection(running.bootstrap_servers) as connection:
+            found = connection.metadata([topic]).topics[0]
+        if found.error_code == 0:
+            return len(found.partitions)
+        cluster.create_topic(topic, partitions)
+        return partitions
