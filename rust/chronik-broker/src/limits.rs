@@ -37,3 +37,5 @@ pub const LEADERSHIP_PER_MESSAGE_MAX: usize = 4_096;
 pub const LEADER_TABLE_MAX: usize = 1_000_000;
 /// Bytes of one node message on the wire, its command included.
 pub const NODE_MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// Pause before a replica that could not be opened for want of descriptors or space is tried again.
+pub const REOPEN_MS: u64 = 1_000;

@@ -2,9 +2,10 @@
 //!
 //! Runs after every new image, on the shard that holds the replicas concerned. A replica exists before anybody can
 //! learn from this node that its topic exists, except by asking faster than one turn; such early messages are
-//! buffered by the host.
+//! buffered by the host. A replica that could not be opened for want of descriptors or space is tried again; one
+//! whose data is damaged is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use chronik_wire::types::{NodeId, PartitionIndex, PartitionKey, TopicId};
 
 use crate::broker::Broker;
 use crate::hosts::Hosts;
+use crate::limits;
+use crate::world::until;
 
 /// What was done for each topic last time, to notice what has changed.
 #[derive(Default)]
@@ -22,6 +25,8 @@ pub(crate) struct Reconciled {
     topics: BTreeMap<TopicId, Arc<Topic>>,
     /// What brokers were told at run time, for all and for this one: topics take their defaults from it.
     overrides: [BTreeMap<String, String>; 2],
+    /// Topics with a replica here whose opening is worth another try.
+    unopened: BTreeSet<TopicId>,
 }
 
 impl Broker {
@@ -33,8 +38,17 @@ impl Broker {
             let image = Arc::clone(&images.borrow_and_update());
             self.reconcile(&image, &mut done);
             self.node.set_placed(self.shard, image.offset);
-            if images.changed().await.is_err() {
+            let changed = if done.unopened.is_empty() {
+                Some(images.changed().await)
+            } else {
+                let again_ms = self.world.now_ms() + limits::REOPEN_MS;
+                until(&*self.world, again_ms, images.changed()).await
+            };
+            if matches!(changed, Some(Err(_))) {
                 return;
+            }
+            for id in std::mem::take(&mut done.unopened) {
+                done.topics.remove(&id);
             }
         }
     }
@@ -56,12 +70,17 @@ impl Broker {
             if same_defaults && known.is_some_and(|known| Arc::ptr_eq(known, topic)) {
                 continue;
             }
-            self.place_topic(image, topic, known.is_none());
+            let is_complete = self.place_topic(image, topic, known.is_none());
+            if !is_complete {
+                done.unopened.insert(topic.id);
+            }
             done.topics.insert(topic.id, Arc::clone(topic));
         }
     }
 
-    fn place_topic(&self, image: &MetaImage, topic: &Topic, is_new: bool) {
+    /// Opens the topic's replicas of this shard, or tells them their settings. False if one is worth another try.
+    fn place_topic(&self, image: &MetaImage, topic: &Topic, is_new: bool) -> bool {
+        let mut is_complete = true;
         let own = &self.node.config;
         let config = image.effective_topic_config(topic, own.node, &own.broker_config);
         let lag_max_ms = image.broker_settings(own.node, &own.broker_config).replica_lag_time_max_ms;
@@ -86,8 +105,10 @@ impl Broker {
             if let Err(error) = host.create_replica(spec) {
                 tracing::error!(node = self.node.config.node.0, topic = %topic.name, partition = key.partition.0, %error,
                     is_new, "replica cannot be opened; this node does not serve the partition");
+                is_complete &= !error.is_passing();
             }
         }
+        is_complete
     }
 
     fn remove_topic(&self, topic: &Topic) {

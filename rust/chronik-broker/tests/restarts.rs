@@ -3,7 +3,7 @@
 mod harness;
 
 use chronik_broker::PeerMessage;
-use chronik_log::Disk;
+use chronik_log::{Disk, DiskFault, FaultPlan, FileScope, MemDisk};
 use chronik_replica::ReplicaMessage;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::{NodeId, PartitionIndex, PartitionKey, TopicId};
@@ -125,4 +125,52 @@ fn a_node_that_lost_its_metadata_deletes_nothing() {
     cluster.pass_ms(2_000);
     let there = directories(&cluster.node(node).disk);
     assert!(there.contains(&stray) && there.contains(&directory(PartitionKey::META)), "{there:?}");
+}
+
+/// Kills node 3, lets `break_disk` at the directory of topic `t`, and starts the node again.
+fn restart_with(break_disk: impl FnOnce(&MemDisk, FileScope)) -> TestCluster {
+    let mut cluster = cluster();
+    cluster.send("t", "v");
+    cluster.pass_ms(500);
+    cluster.kill(NodeId(3));
+    let dir = directory(cluster.key("t", 0));
+    break_disk(cluster.disk_of_dead(NodeId(3)), FileScope::everywhere().in_dir(&dir));
+    cluster.restart(NodeId(3));
+    cluster
+}
+
+#[test]
+fn a_node_with_damaged_data_refuses_that_partition_and_serves_the_others() {
+    let mut cluster = restart_with(|disk, scope| {
+        assert!(disk.flip_random_bit(1, &scope.ending(".log")).is_some(), "there is a segment to damage");
+    });
+    let node = NodeId(3);
+    cluster.pass_ms(3_000);
+    let refused = cluster.fetch(node, "t", 0, 100);
+    assert_eq!(refused.error_code, ErrorCode::KAFKA_STORAGE_ERROR, "{refused:?}");
+    assert_eq!(cluster.list_offset(node, "t", -1).0, ErrorCode::KAFKA_STORAGE_ERROR);
+    let offset = cluster.send("t", "w");
+    assert_eq!(cluster.fetch(NodeId(1), "t", offset, 500).high_watermark, offset + 1, "two others go on");
+    let offset = cluster.send("first", "x");
+    assert_eq!(cluster.fetch(node, "first", offset, 500).high_watermark, offset + 1);
+}
+
+#[test]
+fn a_replica_that_found_no_descriptor_is_opened_once_there_is_one() {
+    let mut cluster = restart_with(|disk, scope| {
+        disk.inject(FaultPlan { fault: DiskFault::Open, scope, skip: 0, times: u32::MAX });
+    });
+    let node = NodeId(3);
+    cluster.pass_ms(3_000);
+    let refused = cluster.fetch(node, "t", 0, 100);
+    assert_eq!(refused.error_code, ErrorCode::KAFKA_STORAGE_ERROR, "{refused:?}");
+    let tried = cluster.node(node).disk.faults_played(DiskFault::Open);
+    cluster.pass_ms(3_000);
+    let tries = cluster.node(node).disk.faults_played(DiskFault::Open) - tried;
+    assert!((2..=4).contains(&tries), "{tries} tries in three seconds");
+    cluster.node(node).disk.clear_faults();
+    let key = cluster.key("t", 0);
+    cluster.wait_for("the replica", |cluster| cluster.node(node).host.borrow().view(key).is_ok());
+    let offset = cluster.send("t", "w");
+    assert_eq!(cluster.fetch(node, "t", offset, 500).high_watermark, offset + 1);
 }

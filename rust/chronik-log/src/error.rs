@@ -78,6 +78,19 @@ impl LogError {
         matches!(self, LogError::Corrupt { .. } | LogError::Poisoned { .. } | LogError::Disk(_))
     }
 
+    /// Whether the same call may succeed later although nobody repaired anything: the disk was full, or the process
+    /// had no descriptor left. A failed sync is never such a thing.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            LogError::DiskFull { .. } => true,
+            LogError::Disk(DiskError::Io { source, .. }) => {
+                let code = source.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+                matches!(code, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
+            }
+            _ => false,
+        }
+    }
+
     /// A damage report.
     pub(crate) fn corrupt(file: impl Into<String>, position: u64, reason: impl Into<String>) -> LogError {
         LogError::Corrupt { file: file.into(), position, reason: reason.into() }

@@ -82,6 +82,14 @@ pub enum ReplicaError {
     },
 }
 
+impl ReplicaError {
+    /// Whether opening the replica again may succeed although nobody repaired anything: the process ran out of
+    /// descriptors, or the disk of space. Nothing was promised in between, and no sync has failed.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, ReplicaError::Log { source, .. } if source.is_passing())
+    }
+}
+
 /// An append got no offset. Each variant says what the client may conclude.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chronik_log::{Disk, LogConfig, LogError, UnsyncedPolicy};
+use chronik_log::{Disk, DiskFault, FaultPlan, FileScope, LogConfig, LogError, UnsyncedPolicy};
 use chronik_replica::*;
 use chronik_wire::types::{LeaderEpoch, NodeId, Offset};
 use harness::*;
@@ -507,4 +507,68 @@ fn without_fsync_the_order_is_the_same() {
     world.log = Arc::new(LogConfig { fsync: false, ..LogConfig::default() });
     world.create_all(KEY, TopicSettings::default());
     assert_eq!(world.produce(1, batch(&["x"])), ok(0));
+}
+
+/// Node 3 restarts and opening its replica fails as `broken` says; the others go on.
+fn unopened(break_disk: impl FnOnce(&chronik_log::MemDisk)) -> (World, ReplicaError) {
+    let mut world = World::elected();
+    world.produce(1, batch(&["a"])).unwrap();
+    world.ticks(5);
+    world.crash(3, UnsyncedPolicy::Keep);
+    break_disk(&world.node(3).disk);
+    world.node(3).keys.clear();
+    world.restart(3);
+    let spec = world.spec(KEY, TopicSettings::default());
+    let error = world.host(3).create_replica(spec).unwrap_err();
+    (world, error)
+}
+
+fn flip_a_segment(disk: &chronik_log::MemDisk) {
+    disk.flip_random_bit(1, &FileScope::everywhere().ending(".log")).unwrap();
+}
+
+#[test]
+fn a_partition_whose_log_is_damaged_is_refused_as_stopped_and_the_others_go_on() {
+    let (mut world, error) = unopened(flip_a_segment);
+    assert!(matches!(error, ReplicaError::Log { source: LogError::Corrupt { .. }, .. }), "{error}");
+    assert!(!error.is_passing(), "damage does not pass");
+    world.produce(1, batch(&["b"])).unwrap();
+    world.ticks(20);
+    let host = world.host(3);
+    assert!(matches!(host.view(KEY), Err(ReplicaError::Stopped { .. })));
+    assert!(matches!(host.read(KEY, Offset(0), Offset(1), 1, true), Err(ReadError::Stopped(_))));
+    assert!(matches!(host.step_down(KEY), Err(ReplicaError::Stopped { .. })));
+    let mut gate = host.enter_gate(KEY, LATE);
+    assert_eq!(gate.try_recv().unwrap().unwrap_err().kind, GateErrorKind::Stopped);
+    assert_eq!(world.append(3, batch(&["c"])).try_recv().unwrap(), Err(AppendError::Storage));
+    assert_eq!(world.counters(3).early_messages_kept.get(), 0, "nobody will ever read them");
+    assert_eq!(world.values(1), ["a", "b"]);
+    world.open(NodeId(3), key(1), TopicSettings::default());
+    assert!(world.host(3).view(key(1)).is_ok(), "the node serves its other partitions");
+}
+
+#[test]
+fn data_of_a_replica_that_could_not_be_opened_stays_until_the_partition_goes() {
+    let (mut world, _) = unopened(flip_a_segment);
+    let dirs = world.node(3).disk.list_dirs().unwrap();
+    world.host(3).remove_directory(&dirs[0]).unwrap();
+    assert_eq!(world.node(3).disk.list_dirs().unwrap(), dirs, "it is no stray");
+    world.host(3).remove_replica(KEY, true).unwrap();
+    assert!(world.node(3).disk.list_dirs().unwrap().is_empty());
+    assert!(matches!(world.host(3).view(KEY), Err(ReplicaError::NotHosted(_))));
+    world.open(NodeId(3), KEY, TopicSettings::default());
+}
+
+#[test]
+fn an_opening_that_found_no_descriptor_succeeds_the_next_time() {
+    let (mut world, error) = unopened(|disk| {
+        let scope = FileScope::everywhere();
+        disk.inject(FaultPlan { fault: DiskFault::Open, scope, skip: 1, times: 1 });
+    });
+    assert!(error.is_passing(), "{error}");
+    assert!(matches!(world.host(3).view(KEY), Err(ReplicaError::Stopped { .. })));
+    world.open(NodeId(3), KEY, TopicSettings::default());
+    world.produce(1, batch(&["b"])).unwrap();
+    world.ticks(5);
+    assert_eq!(world.values(3), ["a", "b"]);
 }

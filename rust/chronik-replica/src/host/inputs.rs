@@ -18,8 +18,11 @@ impl Host {
     }
 
     /// A message from another node's replica. Messages for a group that does not exist here yet are kept for a
-    /// moment.
+    /// moment; those for one that could not be opened are lost, as they are at a node that is down.
     pub fn on_message(&mut self, from: NodeId, key: PartitionKey, message: ReplicaMessage) {
+        if self.unopened.contains(key) {
+            return;
+        }
         if !self.replicas.contains_key(&key) {
             return self.early.keep(key, from, message, &self.shared.counters);
         }

@@ -10,6 +10,7 @@ mod inputs;
 mod requests;
 pub(crate) mod shared;
 mod sync;
+mod unopened;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +22,6 @@ use chronik_wire::types::{NodeId, PartitionKey};
 use crate::config::{HostConfig, ReplicaSpec};
 use crate::counters::ReplicaCounters;
 use crate::error::ReplicaError;
-use crate::gate::GateErrorKind;
 use crate::message::ReplicaMessage;
 use crate::replica::{LeaderChange, Replica};
 use early::EarlyMessages;
@@ -44,6 +44,7 @@ pub struct Host {
     replicas: BTreeMap<PartitionKey, Box<Replica>>,
     shared: Shared,
     early: EarlyMessages,
+    unopened: unopened::Unopened,
     sync: sync::SyncState,
 }
 
@@ -60,6 +61,7 @@ impl Host {
             replicas: BTreeMap::new(),
             shared: Shared::new(config, disk, counters, wake),
             early: EarlyMessages::default(),
+            unopened: unopened::Unopened::default(),
             sync: sync::SyncState::default(),
         }
     }
@@ -67,18 +69,28 @@ impl Host {
     /// Opens or creates a replica and replays the messages that came for it too early.
     ///
     /// # Errors
-    /// The specification cannot work, the log cannot be opened, or its snapshot does not decode.
+    /// The specification cannot work, the log cannot be opened, or its snapshot does not decode. Then the partition
+    /// is refused as one whose replica has stopped, until another call succeeds or the replica is removed; see
+    /// [`ReplicaError::is_passing`].
     pub fn create_replica(&mut self, spec: ReplicaSpec) -> Result<(), ReplicaError> {
-        let key = spec.key;
+        let (key, dir) = (spec.key, spec.dir.clone());
         if self.replicas.contains_key(&key) {
             return Err(ReplicaError::AlreadyHosted(key));
         }
         let shared = &mut self.shared;
         let opened = catch_unwind(AssertUnwindSafe(|| Replica::open(spec, shared)));
         let replica = opened.unwrap_or_else(|panic| {
-            Err(ReplicaError::InvalidSpec { key, reason: panic_text(panic.as_ref()) })
+            Err(ReplicaError::Stopped {
+                key,
+                reason: format!("broken invariant: {}", panic_text(panic.as_ref())),
+            })
         });
-        let replica = replica.inspect_err(|_| self.shared.forget(key))?;
+        let replica = replica.inspect_err(|error| {
+            self.shared.forget(key);
+            self.early.take(key);
+            self.unopened.note(key, dir, error);
+        })?;
+        self.unopened.forget(key);
         self.replicas.insert(key, Box::new(replica));
         for (from, message) in self.early.take(key) {
             self.on_message(from, key, message);
@@ -91,15 +103,20 @@ impl Host {
     /// # Errors
     /// It is not hosted here, or its directory could not be removed; it is gone from the host in any case.
     pub fn remove_replica(&mut self, key: PartitionKey, delete_data: bool) -> Result<(), ReplicaError> {
-        let mut replica = self.replicas.remove(&key).ok_or(ReplicaError::NotHosted(key))?;
-        replica.on_removed(&mut self.shared);
-        self.shared.counters.replicas_removed.increment();
-        self.shared.forget(key);
-        self.sync.forget(key);
+        let unopened = self.unopened.forget(key);
+        let dir = match self.replicas.remove(&key) {
+            Some(mut replica) => {
+                replica.on_removed(&mut self.shared);
+                self.shared.counters.replicas_removed.increment();
+                self.shared.forget(key);
+                self.sync.forget(key);
+                replica.into_dir()
+            }
+            None => unopened.ok_or(ReplicaError::NotHosted(key))?,
+        };
         if !delete_data {
             return Ok(());
         }
-        let dir = replica.into_dir();
         let removed = self.shared.disk.remove_dir(&dir);
         removed.map_err(|error| ReplicaError::Log { key, source: chronik_log::LogError::Disk(error) })
     }
@@ -112,12 +129,13 @@ impl Host {
         self.shared.disk.list_dirs()
     }
 
-    /// Removes a directory that is left over from an earlier life. One that a replica of this host uses stays.
+    /// Removes a directory that is left over from an earlier life. One that a replica of this host uses stays, also
+    /// if the replica could not be opened.
     ///
     /// # Errors
     /// The disk cannot remove it.
     pub fn remove_directory(&mut self, dir: &str) -> Result<(), DiskError> {
-        if self.replicas.values().any(|replica| replica.dir() == dir) {
+        if self.unopened.uses(dir) || self.replicas.values().any(|replica| replica.dir() == dir) {
             return Ok(());
         }
         self.shared.disk.remove_dir(dir)
@@ -202,6 +220,3 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panic without a text").to_owned()
 }
-
-/// A gate error for a partition that is not here.
-const NOT_HERE: GateErrorKind = GateErrorKind::Removed;

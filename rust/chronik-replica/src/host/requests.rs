@@ -7,10 +7,10 @@ use chronik_log::BatchAt;
 use chronik_wire::types::{LeaderEpoch, NodeId, Offset, PartitionKey};
 use tokio::sync::oneshot;
 
-use super::{Host, NOT_HERE};
+use super::Host;
 use crate::config::TopicSettings;
 use crate::error::{AppendError, ReadError, ReplicaError};
-use crate::gate::{GateError, GatePass};
+use crate::gate::{GateError, GateErrorKind, GatePass};
 use crate::replica::{Acks, AppendReceiver, EpochEnd, ReadView, Replica, TimestampedOffset};
 use crate::waiter::Waiter;
 
@@ -24,7 +24,7 @@ impl Host {
         acks: Acks,
         deadline_ms: u64,
     ) -> AppendReceiver {
-        let hosted = self.replicas.contains_key(&key);
+        let hosted = self.replicas.contains_key(&key) || self.unopened.contains(key);
         let taken =
             self.with_replica(key, |replica, shared| replica.append(batch, acks, deadline_ms, shared));
         taken.unwrap_or_else(|| {
@@ -41,15 +41,19 @@ impl Host {
         deadline_ms: u64,
     ) -> oneshot::Receiver<Result<GatePass, GateError>> {
         let entered = self.with_replica(key, |replica, shared| replica.enter_gate(deadline_ms, shared));
-        entered.unwrap_or_else(|| ready(Err(GateError { kind: NOT_HERE, leader: self.hint(key) })))
+        entered.unwrap_or_else(|| {
+            let stopped = self.unopened.contains(key);
+            let kind = if stopped { GateErrorKind::Stopped } else { GateErrorKind::Removed };
+            ready(Err(GateError { kind, leader: self.hint(key) }))
+        })
     }
 
     /// One consistent view of a replica.
     ///
     /// # Errors
-    /// It is not hosted here.
+    /// It is not hosted here, or could not be opened.
     pub fn view(&self, key: PartitionKey) -> Result<ReadView, ReplicaError> {
-        let replica = self.replicas.get(&key).ok_or(ReplicaError::NotHosted(key))?;
+        let replica = self.replicas.get(&key).ok_or_else(|| self.unopened.error(key))?;
         Ok(replica.view(&self.shared))
     }
 
@@ -185,7 +189,10 @@ impl Host {
     }
 
     fn reading(&self, key: PartitionKey) -> Result<&Replica, ReadError> {
-        self.replicas.get(&key).map(Box::as_ref).ok_or(ReadError::NotHosted(key))
+        let missing = || {
+            if self.unopened.contains(key) { ReadError::Stopped(key) } else { ReadError::NotHosted(key) }
+        };
+        self.replicas.get(&key).map(Box::as_ref).ok_or_else(missing)
     }
 
     fn commanding(
@@ -194,7 +201,7 @@ impl Host {
         f: impl FnOnce(&mut Replica, &mut super::shared::Shared) -> Result<(), ReplicaError>,
     ) -> Result<(), ReplicaError> {
         if !self.replicas.contains_key(&key) {
-            return Err(ReplicaError::NotHosted(key));
+            return Err(self.unopened.error(key));
         }
         let done = self.with_replica(key, f);
         done.unwrap_or_else(|| {
