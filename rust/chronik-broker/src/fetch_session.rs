@@ -6,7 +6,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chronik_mutants::{Mutant, planted};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::fetch::{FetchPartition, FetchRequest, PartitionData};
 use indexmap::IndexMap;
@@ -145,9 +144,7 @@ impl SessionCache {
             || !result.records.is_empty()
             || result.preferred_read_replica >= 0
             || result.diverging_epoch.end_offset >= 0;
-        let moved =
-            cached.told.is_none_or(|told| told != figures && !planted(Mutant::SessionOmitsWatermarks));
-        let news = remarkable || moved;
+        let news = remarkable || cached.told != Some(figures);
         // After an error or a hint the client must hear the next ordinary answer, whatever its figures.
         cached.told = if result.error_code == ErrorCode::NONE && result.preferred_read_replica < 0 {
             Some(figures)

@@ -144,3 +144,13 @@ fn a_recreated_topic_never_answers_for_the_old_id() {
     assert_eq!(data.error_code, ErrorCode::UNKNOWN_TOPIC_ID);
     assert_eq!(cluster.fetch(NODE, "t", 0, 0).high_watermark, 0, "the new topic is empty");
 }
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+    use harness::killed;
+
+    killed(Mutant::MetadataUngated, an_unknown_topic_is_told_from_an_unconfirmed_one);
+}

@@ -70,6 +70,24 @@ fn a_cut_off_follower_refuses_instead_of_answering_empty() {
 }
 
 #[test]
+fn a_position_ahead_of_a_lagging_follower_is_not_called_out_of_range() {
+    let (mut cluster, leader, followers) = cluster(&Options::default());
+    cluster.send("t", "old");
+    cluster.pass_ms(200);
+    cluster.cut(leader, followers[0]);
+    let end = cluster.send("t", "new") + 1;
+    let refused = cluster.fetch(followers[0], "t", end, 0);
+    assert!(
+        [ErrorCode::OFFSET_NOT_AVAILABLE, ErrorCode::NOT_LEADER_OR_FOLLOWER].contains(&refused.error_code),
+        "{refused:?}"
+    );
+    let mut committed = fetch_request("t", end - 1, 0);
+    committed.isolation_level = 1;
+    let refused = cluster.fetch_version(followers[0], FETCH_VERSION, committed);
+    assert_ne!(refused.error_code, ErrorCode::NONE, "the last stable offset is behind, too: {refused:?}");
+}
+
+#[test]
 fn without_the_gate_the_same_follower_lies() {
     let (data, offset) = read_at_lagging_follower(&Options { gate_off: true, ..Options::default() });
     assert_eq!((data.error_code, data.high_watermark), (ErrorCode::NONE, offset), "a stale, empty success");
@@ -354,4 +372,19 @@ fn tail_mode_serves_records_below_the_end_without_the_gate_and_never_a_false_emp
     assert_eq!(cluster.node(follower).gate_rounds(), rounds, "no gate for records below the end");
     let at_end = cluster.fetch(follower, "t", offset + 1, 0);
     assert_ne!(at_end.error_code, ErrorCode::NONE, "the end is a claim: {at_end:?}");
+}
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+    use harness::killed;
+
+    killed(Mutant::FollowerUngated, a_cut_off_follower_refuses_instead_of_answering_empty);
+    killed(Mutant::EmptyOnTimeout, a_cut_off_follower_refuses_instead_of_answering_empty);
+    killed(Mutant::LeaderUngated, a_deposed_leader_that_is_cut_off_answers_with_a_retriable_error);
+    killed(Mutant::ListOffsetsUngated, a_deposed_leader_that_is_cut_off_answers_with_a_retriable_error);
+    killed(Mutant::OutOfRangeWhenBehind, a_position_ahead_of_a_lagging_follower_is_not_called_out_of_range);
+    killed(Mutant::CommittedReadsUngated, a_position_ahead_of_a_lagging_follower_is_not_called_out_of_range);
 }

@@ -174,3 +174,13 @@ fn a_replica_that_found_no_descriptor_is_opened_once_there_is_one() {
     let offset = cluster.send("t", "w");
     assert_eq!(cluster.fetch(node, "t", offset, 500).high_watermark, offset + 1);
 }
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+    use harness::killed;
+
+    killed(Mutant::RoundIdsRestart, an_answer_to_a_barrier_of_an_earlier_life_opens_no_gate);
+}

@@ -76,6 +76,18 @@ fn records_that_needed_no_gate_wait_for_a_straggler_no_longer_than_others() {
 }
 
 #[test]
+fn records_of_one_partition_do_not_answer_for_another_at_its_gate() {
+    let mut cluster = cluster(&[]);
+    cluster.send("a", "v");
+    cluster.send("b", "v");
+    cluster.pass_ms(200);
+    cut_both_ways(&mut cluster, ONE, TWO);
+    let answers = fetch(&mut cluster, ONE, &fetch_of(&[("a", 0), ("b", 1)], 5_000));
+    assert_eq!(values(answer_of(&answers, "a")), vec!["v".to_owned()]);
+    assert_eq!(answer_of(&answers, "b").error_code, ErrorCode::OFFSET_NOT_AVAILABLE);
+}
+
+#[test]
 fn a_failed_gate_in_tail_mode_does_not_lift_the_size_limit() {
     let mut cluster = cluster(&[("chronik.read.consistency", "tail")]);
     cluster.send("b", "first");
@@ -214,4 +226,14 @@ fn on_the_pinned_address_nobody_is_sent_elsewhere() {
         assert_eq!(data.error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER);
         assert_eq!(usize::from(data.current_leader.leader_id >= 0), hinted, "pinned: {pinned}");
     }
+}
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+    use harness::killed;
+
+    killed(Mutant::PendingGateAnswered, records_of_one_partition_do_not_answer_for_another_at_its_gate);
 }

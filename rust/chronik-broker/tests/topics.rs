@@ -271,3 +271,13 @@ fn a_lost_question_does_not_hold_up_a_creation() {
     assert!(cluster.run(known), "every node knows the topic");
     assert!(cluster.now_ms() - started_ms < 1_000, "after {} ms", cluster.now_ms() - started_ms);
 }
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+    use harness::killed;
+
+    killed(Mutant::TopicIdReused, a_deleted_topic_is_gone_at_every_node_and_its_name_is_free);
+}

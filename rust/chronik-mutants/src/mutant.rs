@@ -66,8 +66,6 @@ mutants! {
     OutOfRangeWhenBehind = "out-of-range-when-behind",
     /// Once one partition has records the others are answered without waiting for their gates. Caught by: false-empty.
     PendingGateAnswered = "pending-gate-answered",
-    /// A fetch session leaves a partition out although its watermarks have moved. Caught by: stale-read, false-empty.
-    SessionOmitsWatermarks = "session-omits-watermarks",
     /// The high watermark covers entries that are not committed. Caught by: phantom, end-went-back.
     UncommittedVisible = "uncommitted-visible",
 
@@ -113,7 +111,8 @@ mutants! {
     OffsetsFromApplied = "offsets-from-applied",
     /// Producers are missing in snapshots. Caught by: duplicate.
     ProducersNotSaved = "producers-not-saved",
-    /// Producers are not learned from the entries that a restart applies again. Caught by: duplicate.
+    /// A restart takes what was committed for applied, and so does not learn the producers from it again. Caught by:
+    /// duplicate.
     ProducersNotReplayed = "producers-not-replayed",
     /// A sequence number is judged by applied batches alone, those in flight are not looked at. Caught by: duplicate,
     /// wrong-code.

@@ -4,6 +4,7 @@
 //! far behind installs the one at the leader's first entry and gets the rest as ordinary appends.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use chronik_mutants::{Mutant, planted};
 
 use crate::codec::{CodecError, Reader, put_bytes};
 use crate::config::{Machine, MachineError};
@@ -31,7 +32,11 @@ impl ReplicatedState {
     pub(crate) fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
         out.put_u8(VERSION);
-        self.producers.encode(&mut out);
+        if planted(Mutant::ProducersNotSaved) {
+            Producers::forgetful().encode(&mut out);
+        } else {
+            self.producers.encode(&mut out);
+        }
         match &self.machine {
             Some(machine) => {
                 out.put_u8(1);

@@ -154,6 +154,21 @@ fn an_entry_that_survives_a_change_of_leader_succeeds() {
 }
 
 #[test]
+fn a_new_leader_counts_offsets_from_the_end_of_its_log() {
+    let mut world = world(strict(1));
+    // Node 2 has the entry and its acknowledgement is lost: nobody knows that it is committed.
+    world.hold = Some(Box::new(|flight| flight.to == NodeId(1)));
+    let mut survivor = appended(&mut world, Acks::All);
+    world.settle();
+    world.held.clear();
+    world.isolate(1);
+    world.until("another leader", |world| world.confirmed_leader(KEY) != Some(NodeId(1)));
+    let leader = world.confirmed_leader(KEY).unwrap().0;
+    assert_eq!(world.produce(leader, batch(&["next"])), ok(1), "behind the entry of the old leader");
+    assert!(matches!(world.wait(&mut survivor), Err(AppendError::TimedOut)));
+}
+
+#[test]
 fn a_leader_that_is_cut_off_soon_lets_go_of_an_open_fate() {
     let mut world = world(strict(1));
     world.isolate(1);
@@ -371,4 +386,19 @@ fn a_disk_that_fills_in_mid_write_stalls_the_replica_and_not_the_group() {
     assert!(world.wait(&mut open).is_ok());
     world.until("all have it", |world| (1..=3).all(|node| world.view(node).high_watermark == Offset(2)));
     assert_eq!(world.sum(|counters| &counters.disk_full_recoveries), 2);
+}
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+
+    killed(Mutant::AckBeforeQuorum, no_ack_without_a_quorum_even_with_min_insync_one);
+    killed(Mutant::FateByIndex, an_open_fate_is_a_timeout_and_a_truncated_entry_failed_for_sure);
+    killed(Mutant::CacheNotTruncated, an_open_fate_is_a_timeout_and_a_truncated_entry_failed_for_sure);
+    killed(Mutant::OpenFateCalledFailed, an_entry_that_survives_a_change_of_leader_succeeds);
+    killed(Mutant::OffsetsFromApplied, a_new_leader_counts_offsets_from_the_end_of_its_log);
+    killed(Mutant::RepetitionAckedEarly, a_repetition_of_a_batch_in_flight_shares_its_fate);
+    killed(Mutant::SequenceOneLevel, pipelined_retries_are_judged_right_across_a_failover);
 }

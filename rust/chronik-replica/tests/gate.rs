@@ -290,6 +290,57 @@ fn duplicated_messages_are_harmless() {
     assert!(world.sum(|counters| &counters.barrier_answers_ignored) >= 20);
 }
 
+/// A round of node 3 is answered, and the answer is under way while another record is acknowledged.
+fn with_an_answer_under_way() -> (World, GateReceiver) {
+    let mut world = World::elected();
+    world.produce(1, batch(&["v1"])).unwrap();
+    world.ticks(1);
+    world.hold = Some(Box::new(|flight| {
+        flight.to == NodeId(3)
+            && (kind(flight) == Some(MessageType::MsgAppend)
+                || matches!(flight.message, ReplicaMessage::ReadBarrierReply { .. }))
+    }));
+    let early = world.enter(3);
+    world.settle();
+    world.produce(1, batch(&["v2"])).unwrap();
+    (world, early)
+}
+
+fn take_answer(world: &mut World) -> Flight {
+    let is_answer = |flight: &Flight| matches!(flight.message, ReplicaMessage::ReadBarrierReply { .. });
+    let at = world.held.iter().position(is_answer).unwrap();
+    world.held.remove(at)
+}
+
+#[test]
+fn a_reader_that_comes_during_a_round_is_not_let_in_by_it() {
+    let (mut world, mut early) = with_an_answer_under_way();
+    let mut late = world.enter(3);
+    world.settle();
+    let answer = take_answer(&mut world);
+    world.deliver(answer);
+    world.settle();
+    assert!(early.try_recv().unwrap().is_ok(), "nothing but the first record was there when it came");
+    assert!(is_open(&mut late), "it came after the second one was acknowledged");
+    world.release();
+    assert!(world.wait(&mut late).is_ok());
+    assert_eq!(world.view(3).high_watermark, Offset(2));
+}
+
+#[test]
+fn an_answer_to_a_lost_round_lets_nobody_in() {
+    let (mut world, _early) = with_an_answer_under_way();
+    let answer = take_answer(&mut world);
+    let mut late = world.enter(3);
+    world.until("a second round", |world| world.counters(3).read_gate_rounds.get() > 1);
+    assert!(is_open(&mut late));
+    world.deliver(answer);
+    world.settle();
+    assert!(is_open(&mut late), "its round is another one");
+    world.release();
+    assert!(world.wait(&mut late).is_ok());
+}
+
 #[test]
 fn the_gate_and_the_desk_are_bounded() {
     let mut world = World::elected();
@@ -382,4 +433,20 @@ fn random_faults_never_release_a_stale_read() {
     }
     let stale: u64 = (1..=4).map(|seed| chaos(seed, GateMode::Off).0).sum();
     assert!(stale > 0, "without the gate the same runs show stale reads");
+}
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+
+    killed(Mutant::FollowerUngated, a_lagging_follower_shows_the_acknowledged_end_only_because_of_the_gate);
+    killed(Mutant::ApplyNotAwaited, a_lagging_follower_shows_the_acknowledged_end_only_because_of_the_gate);
+    killed(Mutant::LeaderUngated, a_deposed_leader_never_passes_the_gate);
+    killed(Mutant::LeaseReads, a_deposed_leader_never_passes_the_gate);
+    killed(Mutant::ContextReused, the_directed_stale_read_does_not_occur);
+    killed(Mutant::OwnTermNotAwaited, a_reader_waits_for_the_leader_to_commit_in_its_own_term);
+    killed(Mutant::RoundInFlightJoined, a_reader_that_comes_during_a_round_is_not_let_in_by_it);
+    killed(Mutant::AnswerToAnyRound, an_answer_to_a_lost_round_lets_nobody_in);
 }

@@ -156,3 +156,12 @@ fn a_host_that_slept_for_hours_judges_by_the_present() {
     assert_eq!(world.view(1).in_sync.len(), 3);
     assert_eq!(world.confirmed_leader(KEY), Some(NodeId(1)));
 }
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+
+    killed(Mutant::SleeperUngated, a_barrier_at_any_replica_asks_and_wakes);
+}

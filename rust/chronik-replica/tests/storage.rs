@@ -95,8 +95,72 @@ fn a_vote_is_durable_before_it_leaves() {
         "nobody wins while no vote is durable"
     );
     world.node(2).hold_syncs = false;
+    world.ticks(120);
+    assert_eq!(world.view(2).role, Role::Follower, "its own vote is durable, the one it needs is not");
     world.node(3).hold_syncs = false;
     world.until("a leader", |world| world.confirmed_leader(KEY).is_some_and(|leader| leader != NodeId(1)));
+}
+
+#[test]
+fn a_reader_waits_for_what_is_committed_and_not_yet_persisted_here() {
+    let mut world = deferred();
+    world.node(3).hold_syncs = true;
+    world.produce(1, batch(&["a"])).unwrap();
+    world.ticks(5);
+    let mut reader = world.enter(3);
+    world.ticks(1);
+    assert_eq!(world.view(3).high_watermark, Offset(0), "written and not persisted, so not applied");
+    assert!(is_open(&mut reader));
+    world.node(3).hold_syncs = false;
+    assert!(world.wait(&mut reader).is_ok());
+    assert_eq!(world.view(3).high_watermark, Offset(1));
+}
+
+/// Votes that node 3 gives candidate `from` for `term`.
+fn votes_for(world: &mut World, from: i32, term: u64) -> usize {
+    let log = world.host(3).replica(KEY).unwrap().log();
+    let last = log.last_index();
+    let mut request = raft::eraftpb::Message::default();
+    request.set_msg_type(MessageType::MsgRequestVote);
+    (request.from, request.to) = (from as u64 + 1, 4);
+    (request.term, request.index, request.log_term) = (term, last.0, log.term(last).unwrap().0);
+    world.recover();
+    world.hold = Some(Box::new(|_| true));
+    world.host(3).on_message(NodeId(from), KEY, ReplicaMessage::Raft(request));
+    world.settle();
+    let granted = |flight: &Flight| matches!(&flight.message, ReplicaMessage::Raft(message) if message.get_msg_type() == MessageType::MsgRequestVoteResponse && !message.reject);
+    let votes = world.held.iter().filter(|flight| granted(flight)).count();
+    world.held.clear();
+    world.hold = None;
+    world.isolate(3);
+    votes
+}
+
+#[test]
+fn nobody_votes_twice_in_a_term_though_it_crashed_in_between() {
+    let mut world = deferred();
+    world.isolate(3);
+    world.until("node 3 knows no leader", |world| world.view(3).leader.is_none());
+    assert_eq!(votes_for(&mut world, 1, 99), 1);
+    world.crash(3, UnsyncedPolicy::Drop);
+    world.restart(3);
+    assert_eq!(votes_for(&mut world, 2, 99), 0, "it gave its vote away");
+    assert_eq!(votes_for(&mut world, 2, 100), 1, "in another term it has another one");
+}
+
+#[test]
+fn what_was_never_committed_is_not_visible_after_a_restart() {
+    let mut world = deferred();
+    world.produce(1, batch(&["a"])).unwrap();
+    world.ticks(2);
+    world.isolate(1);
+    let mut open = world.append(1, batch(&["b"]));
+    world.settle();
+    assert!(is_open(&mut open));
+    world.crash(1, UnsyncedPolicy::Keep);
+    world.restart(1);
+    world.ticks(5);
+    assert_eq!(world.view(1).high_watermark, Offset(1));
 }
 
 #[test]
@@ -263,6 +327,27 @@ fn a_follower_behind_the_log_start_catches_up_by_snapshot() {
 }
 
 #[test]
+fn a_snapshot_knows_the_producers_of_dropped_records() {
+    let mut world = World::new(3);
+    world.log = small_segments();
+    world.create_all(KEY, TopicSettings::default());
+    world.isolate(3);
+    world.produce(1, numbered(8, 0, 0, "once")).unwrap();
+    for sequence in 0..39 {
+        world.produce(1, numbered(9, 0, sequence, &big())).unwrap();
+    }
+    world.host(1).move_log_start(KEY, Offset(30)).unwrap();
+    world.settle();
+    world.recover();
+    world.until("node 3 caught up", |world| world.view(3).high_watermark == Offset(40));
+    assert_eq!(world.counters(3).snapshots_installed.get(), 1);
+    world.host(1).transfer_leader(KEY, NodeId(3)).unwrap();
+    world.settle();
+    let again = world.produce(3, numbered(8, 0, 0, "once")).unwrap();
+    assert_eq!((again.base_offset, again.duplicate), (Offset(0), true));
+}
+
+#[test]
 fn a_lost_snapshot_is_sent_again() {
     let mut world = world_with_a_moved_start();
     world.recover();
@@ -304,8 +389,9 @@ fn a_damaged_snapshot_is_not_installed() {
 fn a_restarted_replica_restores_and_replays_and_knows_its_producers() {
     let mut world = world_with_a_moved_start();
     world.recover();
+    world.ticks(2);
     for node in 1..=3 {
-        world.crash(node, UnsyncedPolicy::Drop);
+        world.crash(node, UnsyncedPolicy::Keep);
     }
     for node in 1..=3 {
         world.restart(node);
@@ -571,4 +657,23 @@ fn an_opening_that_found_no_descriptor_succeeds_the_next_time() {
     world.produce(1, batch(&["b"])).unwrap();
     world.ticks(5);
     assert_eq!(world.values(3), ["a", "b"]);
+}
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+
+    killed(Mutant::AckBeforeSync, a_followers_promise_leaves_after_its_sync);
+    killed(Mutant::UncommittedVisible, a_followers_promise_leaves_after_its_sync);
+    killed(Mutant::WrittenCountsAsPersisted, a_leader_sends_before_its_own_sync_and_acks_after_it);
+    killed(Mutant::VoteBeforeSync, a_vote_is_durable_before_it_leaves);
+    killed(Mutant::VoteForgotten, nobody_votes_twice_in_a_term_though_it_crashed_in_between);
+    killed(Mutant::CommittedNotApplied, a_reader_waits_for_what_is_committed_and_not_yet_persisted_here);
+    killed(Mutant::TailTakenForCommitted, what_was_never_committed_is_not_visible_after_a_restart);
+    killed(Mutant::DamageTruncated, a_torn_tail_is_cut_and_damage_before_it_refused);
+    killed(Mutant::ProducersNotSaved, a_snapshot_knows_the_producers_of_dropped_records);
+    killed(Mutant::ProducersNotReplayed, a_restarted_replica_restores_and_replays_and_knows_its_producers);
+    killed(Mutant::LogStartMovedAlone, a_follower_behind_the_log_start_catches_up_by_snapshot);
 }

@@ -488,3 +488,13 @@ fn start_node(
         Broker::new(node, 0, world, Hosts::single(Rc::clone(&host))).expect("metadata replica opens");
     TestNode { id, broker, host, gates, counters, disk, inbox: VecDeque::new() }
 }
+
+/// Runs a scenario as it is and then with a bug planted, when it must fail.
+#[cfg(feature = "mutants")]
+pub fn killed(mutant: chronik_mutants::Mutant, scenario: fn()) {
+    scenario();
+    let planted = chronik_mutants::plant(mutant);
+    let outcome = std::panic::catch_unwind(scenario);
+    drop(planted);
+    assert!(outcome.is_err(), "{} survives", mutant.name());
+}

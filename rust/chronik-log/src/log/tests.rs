@@ -274,6 +274,43 @@ fn a_batch_synced_on_another_thread_covers_what_was_written_before_it() {
 }
 
 #[test]
+fn segments_begun_after_the_first_sync_survive_a_power_cut() {
+    let disk = MemDisk::new();
+    let mut log = filled(&disk, 10);
+    log.append(&entries(11..=60, 1)).unwrap();
+    log.sync_now().unwrap();
+    disk.crash(UnsyncedPolicy::Drop);
+    assert_eq!(open(&disk).unwrap().last_index(), Index(60));
+}
+
+#[test]
+fn terms_follow_a_suffix_that_is_replaced_twice() {
+    let mut log = filled(&MemDisk::new(), 1);
+    log.append(&entries(2..=40, 1)).unwrap();
+    log.append(&entries(20..=21, 3)).unwrap();
+    log.append(&entries(19..=22, 5)).unwrap();
+    let term = |index| log.term(Index(index)).unwrap();
+    assert_eq!((term(18), term(19), term(20), term(22)), (Term(1), Term(5), Term(5), Term(5)));
+}
+
+#[test]
+fn a_sync_proves_nothing_that_was_written_after_a_truncation() {
+    for seed in 0..200 {
+        let disk = MemDisk::new();
+        let mut log = filled(&disk, 10);
+        log.append(&entries(11..=40, 1)).unwrap();
+        let batch = log.take_sync().unwrap();
+        log.append(&entries(30..=45, 3)).unwrap();
+        log.on_synced(batch.sync().unwrap());
+        log.set_hard_state(HardState { term: Term(3), vote: 1, commit: Index(10) }, false).unwrap();
+        drop(log);
+        disk.crash(UnsyncedPolicy::Torn { seed });
+        let opened = open(&disk);
+        assert!(opened.is_ok(), "seed {seed}: {opened:?}");
+    }
+}
+
+#[test]
 fn a_flipped_bit_in_a_synced_entry_is_never_cut_away() {
     let disk = MemDisk::new();
     drop(filled(&disk, 30));
@@ -589,4 +626,25 @@ fn a_log_whose_first_snapshot_is_gone_is_refused() {
     let snapshot = names.iter().find(|name| name.starts_with("snapshot")).unwrap();
     crate::Disk::remove(&disk, DIR, snapshot).unwrap();
     assert!(matches!(open(&disk), Err(LogError::Corrupt { .. })));
+}
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+    let scenarios: [(Mutant, fn()); 6] = [
+        (Mutant::SegmentNamesNotSynced, segments_begun_after_the_first_sync_survive_a_power_cut),
+        (Mutant::TermsNotTruncated, terms_follow_a_suffix_that_is_replaced_twice),
+        (Mutant::CacheNotTruncated, a_conflicting_suffix_is_replaced),
+        (Mutant::SyncOutlivesTruncation, a_sync_proves_nothing_that_was_written_after_a_truncation),
+        (Mutant::DamageTruncated, a_flipped_bit_in_a_synced_entry_is_never_cut_away),
+        (Mutant::PayloadsUnverified, a_bit_that_flips_under_an_open_log_is_found_by_the_read),
+    ];
+    for (mutant, scenario) in scenarios {
+        let planted = chronik_mutants::plant(mutant);
+        let outcome = std::panic::catch_unwind(scenario);
+        drop(planted);
+        assert!(outcome.is_err(), "{} survives", mutant.name());
+    }
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{BufMut, BytesMut};
 use chronik_log::Index;
-use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::Offset;
 
 use super::Accepted;
@@ -16,10 +15,6 @@ impl Producers {
     /// Appends the whole table.
     pub(crate) fn encode(&self, out: &mut BytesMut) {
         put_signed(out, self.clock_ms);
-        if planted(Mutant::ProducersNotSaved) {
-            out.put_u8(1);
-            return put_varint(out, 0);
-        }
         out.put_u8(u8::from(self.forgot_some));
         put_varint(out, self.by_id.len() as u64);
         for (id, producer) in &self.by_id {

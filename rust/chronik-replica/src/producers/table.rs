@@ -32,6 +32,11 @@ pub(crate) struct Producers {
 }
 
 impl Producers {
+    /// A table that has forgotten everybody: whatever comes first is accepted.
+    pub(crate) fn forgetful() -> Producers {
+        Producers { forgot_some: true, ..Producers::default() }
+    }
+
     /// Judges a batch against the applied state alone.
     pub(crate) fn judge(&self, batch: &ProducerBatch) -> Verdict {
         match self.by_id.get(&batch.producer) {

@@ -6,7 +6,6 @@
 
 use bytes::Bytes;
 use chronik_log::{EntryKind, Index, LogError, Snapshot, Term};
-use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::Offset;
 use raft::eraftpb::{Entry, Snapshot as RaftSnapshot};
 
@@ -65,9 +64,6 @@ impl Replica {
         if let Some(producer) = batch::fields(data).and_then(|fields| fields.producer) {
             self.state.producers.apply(&producer, base_offset, index);
             self.appends.producers.on_applied(producer.producer, index);
-        }
-        if planted(Mutant::ProducersNotReplayed) && self.leader().is_none() {
-            self.state.producers.apply_clock(self.state.producers.clock_ms(), i64::MAX);
         }
         if let Some(machine) = &mut self.state.machine {
             machine.apply(data, base_offset, index);

@@ -14,6 +14,7 @@ use crate::host::shared::Shared;
 use crate::ids::raft_id;
 use crate::insync::InSync;
 use crate::limits;
+use crate::producers::Producers;
 use crate::snapshot::{ReplicatedState, RestoreError};
 use crate::storage::{self, LogStorage, term_of};
 use crate::waiter::ParkedWaiters;
@@ -41,6 +42,10 @@ impl Replica {
             // The log start is written without a sync: a crash may have taken it back to before the snapshot, and
             // the entry that moved it is not replayed any more.
             log.set_log_start(stored.log_start).map_err(log_error)?;
+        }
+        if planted(Mutant::ProducersNotReplayed) && state.machine.is_none() {
+            applied = applied.max(log.hard_state().commit);
+            state.producers = Producers::forgetful();
         }
         let applied_term = term_of(&log, applied).map_err(log_error)?;
         let high_watermark = log.offset_after_index(applied).map_err(log_error)?;

@@ -182,7 +182,9 @@ impl Replica {
 fn leaves_early(message: &Message) -> bool {
     match message.get_msg_type() {
         MessageType::MsgAppendResponse => planted(Mutant::AckBeforeSync),
-        MessageType::MsgRequestVoteResponse => planted(Mutant::VoteBeforeSync),
+        MessageType::MsgRequestPreVoteResponse | MessageType::MsgRequestVoteResponse => {
+            planted(Mutant::VoteBeforeSync)
+        }
         _ => false,
     }
 }

@@ -473,3 +473,13 @@ pub fn is_open<T>(answer: &mut tokio::sync::oneshot::Receiver<T>) -> bool {
 pub fn ok(base_offset: i64) -> Result<Appended, AppendError> {
     Ok(Appended { base_offset: Offset(base_offset), log_start: Offset(0), duplicate: false })
 }
+
+/// Runs a scenario as it is and then with a bug planted, when it must fail.
+#[cfg(feature = "mutants")]
+pub fn killed(mutant: chronik_mutants::Mutant, scenario: fn()) {
+    scenario();
+    let planted = chronik_mutants::plant(mutant);
+    let outcome = std::panic::catch_unwind(scenario);
+    drop(planted);
+    assert!(outcome.is_err(), "{} survives", mutant.name());
+}
