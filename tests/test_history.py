@@ -9,8 +9,10 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 import chronik
-from chronik.errors import InvalidTypeError, InvalidValueError
+from chronik.errors import HistoryError, InvalidTypeError, InvalidValueError
 from chronik.testing import ClusterRecording, History
+
+LIES = {"stale-read", "false-empty", "end-went-back"}
 
 
 def events(history: History, tmp_path) -> list[dict]:
@@ -82,6 +84,27 @@ def test_every_partition_and_every_address_is_used(chronik_cluster, chronik_topi
             assert {key for seen_op, by, key in seen if (seen_op, by) == (op, client)} == keys
 
 
+@pytest.mark.filterwarnings("ignore::chronik.ChronikWarning")
+@pytest.mark.parametrize("fault", ["lagging-follower", "isolated-leader"])
+def test_control_without_the_gate_the_history_is_accused(chronik_cluster_factory, fault):
+    cluster = chronik_cluster_factory(3, config={"chronik.test.gate": "off"})
+    with cluster.history() as history:
+        history.wait_for_writes(20)
+        leader, follower = cluster.leader("history"), cluster.followers("history")[0]
+        if fault == "lagging-follower":
+            cluster.delay(leader, follower, 30)
+            history.wait_for_reads(50, [follower.id])
+        else:
+            cluster.isolate(leader)
+            history.wait_for_writes(20)
+            history.wait_for_reads(50, [leader.id])
+    with pytest.raises(HistoryError, match="stale-read") as caught:
+        history.check()
+    assert isinstance(caught.value, AssertionError)
+    assert caught.value.verdict.anomalies.keys() >= {"stale-read", "false-empty"}
+    assert not history.check(raise_on_anomaly=False)
+
+
 def test_a_saved_history_is_judged_as_it_was(tmp_path):
     history = History()
     history.begin("send", client="a", key="t/0", args={"values": ["x"]}).ok({"offset": 0})
@@ -91,7 +114,10 @@ def test_a_saved_history_is_judged_as_it_was(tmp_path):
     history.save(tmp_path / "bad.jsonl")
     loaded = History.load(tmp_path / "bad.jsonl")
     assert len(loaded) == len(history) == 3
-    assert loaded.check(raise_on_anomaly=False) == history.check(raise_on_anomaly=False)
+    with pytest.raises(HistoryError) as caught:
+        loaded.check()
+    assert caught.value.verdict == history.check(raise_on_anomaly=False)
+    assert set(caught.value.verdict.anomalies) & LIES
 
 
 def test_what_is_no_history_is_refused_with_its_line(tmp_path):

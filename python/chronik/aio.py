@@ -126,13 +126,20 @@ class AsyncRecording:
         """Returns when that many more writes were acknowledged."""
         await asyncio.to_thread(self.history.wait_for_writes, more, timeout)
 
-    async def wait_for_reads(self, more: int, nodes: Iterable[int] | None = None, timeout: float = 30.0) -> None:
+    async def wait_for_reads(
+        self, more: int, nodes: Iterable[AsyncNode | int] | None = None, timeout: float = 30.0
+    ) -> None:
         """Returns when each of these nodes, by default all, has served that many more reads."""
-        await asyncio.to_thread(self.history.wait_for_reads, more, nodes, timeout)
+        plain = None if nodes is None else [_plain(node) for node in nodes]
+        await asyncio.to_thread(self.history.wait_for_reads, more, plain, timeout)
 
-    async def wait_for_refusals(self, more: int, node: int, timeout: float = 30.0) -> None:
+    async def wait_for_refusals(self, more: int, node: AsyncNode | int, timeout: float = 30.0) -> None:
         """Returns when that node has refused that many more reads."""
-        await asyncio.to_thread(self.history.wait_for_refusals, more, node, timeout)
+        await asyncio.to_thread(self.history.wait_for_refusals, more, _plain(node), timeout)
+
+    async def heal(self) -> None:
+        """Ends every fault: frozen nodes go on, links recover, nodes that are down start again."""
+        await asyncio.to_thread(self.history.heal)
 
     async def check(self, *, raise_on_anomaly: bool = True) -> Verdict:
         """As :meth:`chronik.testing.History.check`."""

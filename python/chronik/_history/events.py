@@ -118,14 +118,15 @@ class History:
         """The time of all events: nanoseconds of this machine's monotonic clock."""
         return time.monotonic_ns()
 
-    def wrap(self, client: Any, *, client_name: str | None = None) -> Any:
-        """A kafka-python ``KafkaProducer`` or ``KafkaConsumer`` that does as before and is recorded.
+    def wrap(self, client: Any, *, client_name: str | None = None, node: int | None = None) -> Any:
+        """A client that does as before and is recorded: kafka-python's ``KafkaProducer`` and ``KafkaConsumer``, or a
+        ``chronik.testing.Connection``, of which ``node`` says whose it is.
 
         Values must differ within a partition. Without ``client_name`` the name is the client's own ``client_id``.
         """
         from .wrapped import wrap
 
-        return wrap(client, self, client_name or client.config["client_id"])
+        return wrap(client, self, client_name, node)
 
     @contextmanager
     def fault(self, text: str, *, paused: Iterable[int] = ()) -> Iterator[None]:

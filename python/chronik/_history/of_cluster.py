@@ -32,19 +32,20 @@ class ClusterRecording(Recording):
 
     def finish(self) -> None:
         """Heals the cluster, waits until nothing is pending, and reads every partition at every node."""
-        with self.fault("every fault ends"):
-            self._heal()
+        self.heal()
         super().finish()
 
-    def _heal(self) -> None:
-        nodes = self._cluster.nodes
-        for node in nodes:
-            if node.is_running:
-                node.thaw()
-        self._cluster.recover()
-        for node in nodes:
-            if not node.is_running:
-                node.restart()
+    def heal(self) -> None:
+        """Ends every fault: frozen nodes go on, links recover, nodes that are down start again."""
+        with self.fault("every fault ends"):
+            nodes = self._cluster.nodes
+            for node in nodes:
+                if node.is_running:
+                    node.thaw()
+            self._cluster.recover()
+            for node in nodes:
+                if not node.is_running:
+                    node.restart()
 
     @staticmethod
     def _partitions(cluster: Cluster, topic: str, partitions: int) -> int:

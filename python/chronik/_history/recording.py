@@ -12,11 +12,15 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .._kafka import Connection
 from .._waiting import wait_for
 from ..errors import AddressError, ClusterTimeoutError, HistoryError, InvalidValueError
 from .events import History
+
+if TYPE_CHECKING:
+    from ..node import Node
 
 READ_SECONDS = 15.0
 """Longer than any read may take at a node that runs: its answer is wanted even when the node was frozen meanwhile."""
@@ -49,10 +53,6 @@ class Shared:
         self._ends: Counter[int] = Counter()
         self._counts: Counter[str] = Counter()
         self.problems: list[str] = []
-
-    def key(self, partition: int) -> str:
-        """The partition's name in the history."""
-        return f"{self.topic}/{partition}"
 
     def end(self, partition: int) -> int:
         """The largest end that anybody has been told of: what every later read must know."""
@@ -213,22 +213,22 @@ class Recording(History):
         """How many writes were acknowledged so far."""
         return self._shared.counted("writes")
 
-    def reads(self, node: int) -> int:
+    def reads(self, node: Node | int) -> int:
         """How many reads a node has served so far."""
-        return self._shared.counted(f"reads at {node}")
+        return self._shared.counted(f"reads at {_id(node)}")
 
-    def refusals(self, node: int) -> int:
+    def refusals(self, node: Node | int) -> int:
         """How many reads a node has refused so far, as one must that cannot prove where the end is."""
-        return self._shared.counted(f"refusals at {node}")
+        return self._shared.counted(f"refusals at {_id(node)}")
 
     def wait_for_writes(self, more: int, timeout: float = 30.0) -> None:
         """Returns when that many more writes were acknowledged."""
         goal = self.writes() + more
         wait_for(lambda: self._alive() and self.writes() >= goal, timeout, f"{more} more acknowledged writes")
 
-    def wait_for_reads(self, more: int, nodes: Iterable[int] | None = None, timeout: float = 30.0) -> None:
+    def wait_for_reads(self, more: int, nodes: Iterable[Node | int] | None = None, timeout: float = 30.0) -> None:
         """Returns when each of these nodes, by default all, has served that many more reads."""
-        ids = [target.node for target in self._own] if nodes is None else list(nodes)
+        ids = [target.node for target in self._own] if nodes is None else [_id(node) for node in nodes]
         goals = {node: self.reads(node) + more for node in ids}
         wait_for(
             lambda: self._alive() and all(self.reads(node) >= goal for node, goal in goals.items()),
@@ -236,10 +236,12 @@ class Recording(History):
             f"{more} more reads at each of the nodes {ids}",
         )
 
-    def wait_for_refusals(self, more: int, node: int, timeout: float = 30.0) -> None:
+    def wait_for_refusals(self, more: int, node: Node | int, timeout: float = 30.0) -> None:
         """Returns when that node has refused that many more reads."""
         goal = self.refusals(node) + more
-        wait_for(lambda: self._alive() and self.refusals(node) >= goal, timeout, f"{more} more refusals at node {node}")
+        wait_for(
+            lambda: self._alive() and self.refusals(node) >= goal, timeout, f"{more} more refusals at node {_id(node)}"
+        )
 
     def _alive(self) -> bool:
         if self._shared.problems:
@@ -250,3 +252,7 @@ class Recording(History):
         deadline = time.monotonic() + seconds
         for client in self._clients:
             client.join(max(0.0, deadline - time.monotonic()))
+
+
+def _id(node: Node | int) -> int:
+    return node if isinstance(node, int) else node.id

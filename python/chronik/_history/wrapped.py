@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._kafka import Connection
 from ..errors import InvalidTypeError, InvalidValueError
+from .connections import RecordedConnection, as_text
 
 if TYPE_CHECKING:
-    from .events import History, Operation
+    from .events import History
 
 
 class RecordedProducer:
@@ -46,7 +48,8 @@ class RecordedProducer:
             operation.info()
             raise
         future.add_callback(lambda metadata: operation.ok({"offset": metadata.offset}))
-        future.add_errback(lambda error: self._failed(operation, error))
+        # The library may have sent it several times and tells the last outcome only: an earlier one may have stayed.
+        future.add_errback(lambda _: operation.info())
         return future
 
     def _only_partition(self, topic: str) -> int:
@@ -54,12 +57,6 @@ class RecordedProducer:
         if len(partitions) != 1:
             raise InvalidValueError(f"partition=None for {topic}, which has {len(partitions)}; name one of them")
         return int(next(iter(partitions)))
-
-    @staticmethod
-    def _failed(operation: Operation, error: BaseException) -> None:
-        # The library may have sent it several times, and tells the last outcome only: an earlier one may have stayed.
-        code = getattr(error, "errno", None)
-        operation.info(code if isinstance(code, int) else None)
 
 
 class RecordedConsumer:
@@ -134,17 +131,14 @@ class RecordedConsumer:
         self._history.begin("assign", client=self._client, key=key, args={"position": offset}).ok()
 
 
-def as_text(value: object) -> str:
-    """A value as the history has it."""
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value).decode(errors="backslashreplace")
-    return "" if value is None else str(value)
-
-
-def wrap(client: Any, history: History, name: str) -> Any:
-    """The recorded twin of a kafka-python client."""
+def wrap(client: Any, history: History, name: str | None, node: int | None) -> Any:
+    """The recorded twin of a client."""
+    if isinstance(client, Connection):
+        return RecordedConnection(client, history, name or client.client_id, node)
     if hasattr(client, "send") and hasattr(client, "partitions_for"):
-        return RecordedProducer(client, history, name)
+        return RecordedProducer(client, history, name or client.config["client_id"])
     if hasattr(client, "poll") and hasattr(client, "seek"):
-        return RecordedConsumer(client, history, name)
-    raise InvalidTypeError(f"client={client!r} is neither a KafkaProducer nor a KafkaConsumer of kafka-python")
+        return RecordedConsumer(client, history, name or client.config["client_id"])
+    raise InvalidTypeError(
+        f"client={client!r} is neither a Connection nor a KafkaProducer or KafkaConsumer of kafka-python"
+    )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .._kafka import ProducerIdentity, encode_batch
 from ..errors import AddressError, ClusterTimeoutError
+from .connections import ACKS_ALL, SENT_AND_UNKNOWN, RecordedConnection
 from .events import Operation
 from .recording import WRITE_SECONDS, Client, Shared, Target
 
@@ -13,14 +12,12 @@ REQUEST_TIMEOUT_MS = 1000
 IN_FLIGHT_MAX = 5
 """As many unanswered requests as an idempotent producer may have."""
 VALUES_MAX = 3
-ACKS_ALL = -1
 ACKS_LEADER = 1
-
+LEADER_ACKS_SHARE = 0.05
 NO_IDENTITY = ProducerIdentity(0, -1, -1)
 OUT_OF_ORDER_SEQUENCE = 45
-SENT_AND_UNKNOWN = {7, 20}
-"""The batch was appended and may or may not stay (see the table of produce errors in the checker)."""
 NOT_NOW = {3, 5, 6, 19, 56} | SENT_AND_UNKNOWN
+"""Codes after which the same batch is sent again."""
 
 
 class Writer(Client):
@@ -64,18 +61,16 @@ class Writer(Client):
         leaders = [part.leader for topic in topics for part in topic.partitions if part.index == partition]
         return next((target for target in self.shared.targets if target.node in leaders), asked)
 
-    def begin(self, target: Target, partition: int, values: Sequence[str], **more: object) -> Operation:
-        """The record of a send that leaves now."""
-        args = {"values": list(values), **more}
-        key = self.shared.key(partition)
-        return self.shared.history.begin("send", client=self.client, key=key, node=target.node, args=args)
-
-    def acknowledge(self, operation: Operation, partition: int, offset: int, count: int, acks: int = ACKS_ALL) -> None:
-        """The send succeeded, its first value at this offset."""
-        operation.ok({"offset": offset})
-        if acks == ACKS_ALL:
-            self.shared.prove_end(partition, offset + count)
+    def acknowledged(self, partition: int, end: int) -> None:
+        """A send succeeded, and everything below this end is known to be there."""
+        self.shared.prove_end(partition, end)
         self.shared.count("writes")
+
+    def refused(self, partition: int) -> None:
+        """A send was refused: the leader may be elsewhere."""
+        self.shared.count("writes refused")
+        self.look_again(partition)
+        self.pause()
 
 
 class PlainWriter(Writer):
@@ -84,42 +79,42 @@ class PlainWriter(Writer):
     def step(self) -> None:
         """One send."""
         partition = self.random.choice(self.shared.partitions)
-        acks = ACKS_LEADER if self.random.random() < 0.05 else ACKS_ALL
-        values = self.values()
+        acks = ACKS_LEADER if self.random.random() < LEADER_ACKS_SHARE else ACKS_ALL
+        values = [value.encode() for value in self.values()]
         target = self.leader(partition)
-        connection = self.connection(target)
-        operation = self.begin(target, partition, values, acks=acks)
+        connection = RecordedConnection(self.connection(target), self.shared.history, self.client, target.node)
         try:
             answer = connection.produce(
-                self.shared.topic,
-                [value.encode() for value in values],
-                partition=partition,
-                acks=acks,
-                timeout_ms=REQUEST_TIMEOUT_MS,
+                self.shared.topic, values, partition=partition, acks=acks, timeout_ms=REQUEST_TIMEOUT_MS
             )
         except (AddressError, ClusterTimeoutError):
-            operation.info()
             self.look_again(partition)
             raise
         if answer.error_code == 0:
-            self.acknowledge(operation, partition, answer.base_offset, len(values), acks)
-            return
-        if answer.error_code in SENT_AND_UNKNOWN:
-            operation.info(answer.error_code)
+            self.acknowledged(partition, answer.base_offset + len(values) if acks == ACKS_ALL else 0)
         else:
-            operation.fail(answer.error_code)
-        self.shared.count("writes refused")
-        self.look_again(partition)
-        self.pause()
+            self.refused(partition)
 
 
 class Batch:
-    """A batch of an idempotent producer, from its first sending to its acknowledgement."""
+    """A batch of an idempotent producer, from its first sending to its acknowledgement: one send in the record."""
 
     def __init__(self, values: list[str], sequence: int, operation: Operation) -> None:
+        """A batch that is about to be sent."""
         self.values = values
         self.sequence = sequence
-        self.operation = operation
+        self.is_settled = False
+        self._operation = operation
+
+    def settle(self, result: dict[str, int]) -> None:
+        """It was acknowledged."""
+        self.is_settled = True
+        self._operation.ok(result)
+
+    def give_up(self) -> None:
+        """Nobody asks for it any more."""
+        if not self.is_settled:
+            self._operation.info()
 
 
 class IdempotentWriter(Writer):
@@ -137,15 +132,21 @@ class IdempotentWriter(Writer):
             self._identify()
             return
         partition = self.random.choice(self.shared.partitions)
-        unacknowledged = self._new_batches(self.leader(partition), partition)
-        while unacknowledged and not self.shared.given_up.is_set():
-            try:
-                unacknowledged = self._send(partition, unacknowledged)
-            except (AddressError, ClusterTimeoutError):
-                self.look_again(partition)
-                self.pause()
-        for batch in unacknowledged:
-            batch.operation.info()
+        batches = self._new_batches(partition)
+        try:
+            while batches and not self.shared.given_up.is_set():
+                self._try_to_send(partition, batches)
+                batches = [batch for batch in batches if not batch.is_settled]
+        finally:
+            for batch in batches:
+                batch.give_up()
+
+    def _try_to_send(self, partition: int, batches: list[Batch]) -> None:
+        try:
+            self._send(partition, batches)
+        except (AddressError, ClusterTimeoutError):
+            self.look_again(partition)
+            self.pause()
 
     def _identify(self) -> None:
         target = self.random.choice(self.shared.targets)
@@ -159,43 +160,44 @@ class IdempotentWriter(Writer):
         else:
             self.pause()
 
-    def _new_batches(self, target: Target, partition: int) -> list[Batch]:
+    def _new_batches(self, partition: int) -> list[Batch]:
         batches = []
         for _ in range(self.random.randint(1, IN_FLIGHT_MAX)):
             values, sequence = self.values(), self._sequences[partition]
             self._sequences[partition] += len(values)
             identity = self._identity
             producer = {"id": identity.producer_id, "epoch": identity.producer_epoch, "sequence": sequence}
-            operation = self.begin(target, partition, values, acks=ACKS_ALL, producer=producer)
+            operation = self.shared.history.begin(
+                "send",
+                client=self.client,
+                key=f"{self.shared.topic}/{partition}",
+                args={"values": values, "acks": ACKS_ALL, "producer": producer},
+            )
             batches.append(Batch(values, sequence, operation))
         return batches
 
-    def _send(self, partition: int, batches: list[Batch]) -> list[Batch]:
-        """Sends all batches at once; returns those that are not acknowledged."""
-        target = self.leader(partition)
-        connection = self.connection(target)
+    def _send(self, partition: int, batches: list[Batch]) -> None:
+        """Sends all batches at once, and settles those that are acknowledged."""
+        connection = self.connection(self.leader(partition))
         sent = [
             connection.start_produce(
                 self.shared.topic, self._encode(batch), partition=partition, timeout_ms=REQUEST_TIMEOUT_MS
             )
             for batch in batches
         ]
-        left: list[Batch] = []
+        is_first = True
         for batch, correlation in zip(batches, sent, strict=True):
             answer = connection.finish_produce(correlation)
             if answer.error_code == 0:
-                self.acknowledge(batch.operation, partition, answer.base_offset, len(batch.values))
+                batch.settle({"offset": answer.base_offset})
+                self.acknowledged(partition, answer.base_offset + len(batch.values))
                 continue
             # Behind a batch that was refused the next one is out of order; the first one never is.
-            if answer.error_code not in NOT_NOW and not (left and answer.error_code == OUT_OF_ORDER_SEQUENCE):
-                batch.operation.fail(answer.error_code)
+            if answer.error_code not in NOT_NOW and (is_first or answer.error_code != OUT_OF_ORDER_SEQUENCE):
                 raise IdempotenceBrokenError(self.client, batch.sequence, answer.error_code)
-            left.append(batch)
-        if left:
-            self.shared.count("writes refused")
-            self.look_again(partition)
-            self.pause()
-        return left
+            is_first = False
+        if not is_first:
+            self.refused(partition)
 
     def _encode(self, batch: Batch) -> bytes:
         identity = self._identity

@@ -42,7 +42,7 @@ class Connection:
         ``source_host`` is the local address to connect from: brokers limit connections by address.
         """
         self.address = address
-        self._client_id = client_id
+        self.client_id = client_id
         self._correlation = 0
         try:
             source = None if source_host is None else (source_host, 0)
@@ -66,7 +66,7 @@ class Connection:
     def send(self, key: int, version: int, body: bytes) -> int:
         """Sends one request and returns its correlation id."""
         self._correlation += 1
-        header = Writer().int16(key).int16(version).int32(self._correlation).string(self._client_id).finish()
+        header = Writer().int16(key).int16(version).int32(self._correlation).string(self.client_id).finish()
         try:
             self.socket.sendall(struct.pack(">i", len(header) + len(body)) + header + body)
         except OSError as error:
