@@ -6,7 +6,8 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +20,7 @@ from confluent_kafka import TopicPartition as ConfluentTopicPartition
 from kafka import KafkaConsumer, TopicPartition
 
 import chronik
-from chronik.testing import Connection
+from chronik.testing import ClusterRecording, Connection, History
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT_SECONDS = 20.0
@@ -52,6 +53,10 @@ class Replicas:
     def at(self, node: chronik.Node) -> Connection:
         return self._connections[node.id]
 
+    def recorded(self, node: chronik.Node, history: History) -> Any:
+        """The connection to a replica, its calls recorded."""
+        return history.wrap(self.at(node), client_name=f"client-{node.id}", node=node.id)
+
     def __enter__(self) -> Replicas:
         return self
 
@@ -60,6 +65,14 @@ class Replicas:
     ) -> None:
         for connection in self._connections.values():
             connection.close()
+
+
+@contextmanager
+def judged(cluster: chronik.Cluster, topic: str) -> Iterator[ClusterRecording]:
+    """Clients at every replica while the block makes faults; then no answer may break a promise."""
+    with cluster.history(topic) as history:
+        yield history
+    history.check()
 
 
 def assert_follower_served(rises: Rises, leader: chronik.Node, follower: chronik.Node) -> None:
