@@ -55,7 +55,7 @@ def test_the_wheel_gives_the_commands_and_the_plugin(wheel):
 
 
 def test_the_readme_has_the_blocks_this_file_runs():
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
 
 
 @pytest.mark.parametrize("block", range(len(BLOCKS)))
@@ -89,4 +89,4 @@ def test_an_example_runs(example: Path, tmp_path: Path):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) >= 4
+    assert len(EXAMPLES) >= 5
