@@ -3,6 +3,7 @@
 #   make demo    a three-node cluster in one process, a read from a follower, and the proof
 #   make test    every check of the project
 #   make bench   the load generator, each number beside its limit
+#   make chaos   three server processes under kill -9, pauses, cuts and full disks; every answer goes to the checker
 #   make fuzz    the fuzz targets, guided by coverage; needs nightly Rust
 #
 # Everything is made under this folder: .venv (Python) and target (Rust). Needs a C compiler, Rust and Python 3.10 or
@@ -56,6 +57,10 @@ bench: check-tools ## the load generator in a release build
 .PHONY: fuzz
 fuzz: check-tools ## every fuzz target for FUZZ_SECONDS (25); FUZZ_ARGS names some of them
 	@bash .ci/fuzz
+
+.PHONY: chaos
+chaos: install ## five runs of two minutes of chaos on three server processes; CHAOS_ARGS="--runs 1 --seconds 30 --seed 7"
+	cd tests && ../$(BIN)/python -m chaos $(CHAOS_ARGS)
 
 .PHONY: check-tools
 check-tools: ## what is needed and what is missing

@@ -27,12 +27,14 @@ FULL_SECONDS = (0.5, 3.0)
 DELAY_MS = (5, 150)
 DISK_ROOM_BYTES_MAX = 20_000
 REST_SECONDS = (0.1, 1.0)
+TOUR_PACE = 0.2
 
 
 class Faults:
     """The schedule of one run, and what it did."""
 
     def __init__(self, servers: Servers, history: Recording, topic: str, seed: int) -> None:
+        self._pace = 1.0
         self._servers = servers
         self._network = servers.network
         self._history = history
@@ -53,7 +55,8 @@ class Faults:
             self._rest(REST_SECONDS)
 
     def run_each(self) -> None:
-        """Every fault once, in order: a short tour."""
+        """Every fault once, in order, and none for long: a short tour."""
+        self._pace = TOUR_PACE
         for kind in KINDS:
             self._wait_until_whole()
             kind(self)
@@ -101,7 +104,7 @@ class Faults:
             self._servers.freeze(node)
             # Most pauses are short: a long one is one failover, as a short one is.
             low, high = FREEZE_SECONDS
-            time.sleep(low + (high - low) * self._random.random() ** 3)
+            time.sleep(self._pace * (low + (high - low) * self._random.random() ** 3))
             self._servers.thaw(node)
 
     def restart_in_turn(self) -> None:
@@ -194,7 +197,7 @@ class Faults:
         return (one, other) if self._random.random() < 0.5 else (other, one)
 
     def _rest(self, seconds: tuple[float, float]) -> None:
-        time.sleep(self._random.uniform(*seconds))
+        time.sleep(self._pace * self._random.uniform(*seconds))
 
     def _wait_until_whole(self) -> None:
         self._servers.wait_until_whole(self._topic, WHOLE_SECONDS)
