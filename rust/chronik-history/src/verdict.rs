@@ -244,9 +244,11 @@ impl fmt::Display for Verdict {
         if self.is_clean() {
             return write!(out, "no anomaly in {}", self.statistics);
         }
-        writeln!(out, "{} anomalies in {}", self.total(), self.statistics)?;
+        let total = self.total();
+        writeln!(out, "{total} {} in {}", if total == 1 { "anomaly" } else { "anomalies" }, self.statistics)?;
         for (rule, count) in &self.counts {
-            write!(out, "\n{rule}, {count} times: {}", rule.meaning())?;
+            let times = if *count == 1 { "time" } else { "times" };
+            write!(out, "\n{rule}, {count} {times}: {}", rule.meaning())?;
             if *count > ANOMALIES_KEPT_PER_RULE as u64 {
                 write!(out, " (the first {ANOMALIES_KEPT_PER_RULE} are shown)")?;
             }

@@ -20,7 +20,7 @@ pub(super) struct Floors {
     pub(super) seen_hw: MaxRegister,
     /// LSO that follows from acknowledgements and transactions.
     pub(super) acknowledged_lso: MaxRegister,
-    /// LSOs that somebody saw.
+    /// LSOs that somebody saw, or that follow from the high watermarks that somebody saw.
     pub(super) seen_lso: MaxRegister,
     /// Log starts that somebody saw.
     pub(super) seen_log_start: MaxRegister,
@@ -51,7 +51,11 @@ impl Floors {
             seen_log_start: MaxRegister::new(proofs.seen_log_start),
             readable: MinAfter::new(proofs.readable),
         };
-        floors.acknowledged_lso = floors.stable_ends(subjects, transactions, key, values);
+        let spans = floors.transaction_spans(subjects, transactions, key, values);
+        floors.acknowledged_lso = MaxRegister::new(stable_ends(&floors.acknowledged, &spans));
+        let mut seen_lso = floors.seen_lso.steps().to_vec();
+        seen_lso.extend(stable_ends(&floors.seen_hw, &spans));
+        floors.seen_lso = MaxRegister::new(seen_lso);
         floors
     }
 
@@ -73,50 +77,6 @@ impl Floors {
     /// The largest log start anybody ever saw.
     pub(super) fn log_start_max(&self) -> i64 {
         self.seen_log_start.last().map_or(0, |proof| proof.number)
-    }
-
-    /// Lower bounds of the LSO over time: the proved high watermark, held back by the oldest transaction that may have
-    /// been open. The LSO never decreases, so that a bound once reached holds for ever.
-    fn stable_ends(
-        &self,
-        subjects: &Subjects<'_>,
-        transactions: &Transactions,
-        key: &KeyEvents,
-        values: &Values<'_>,
-    ) -> MaxRegister {
-        let spans = self.transaction_spans(subjects, transactions, key, values);
-        let mut changes: Vec<(u64, Change, i64, EventId)> = Vec::new();
-        for proof in self.acknowledged.steps().iter().chain(self.seen_hw.steps()) {
-            changes.push((proof.at_ns, Change::HighWatermark, proof.number, proof.event));
-        }
-        for span in spans.values() {
-            changes.push((span.opened_ns, Change::Opened, span.first_offset, span.opened_by));
-            if let Some(closed_by) = span.closed_by {
-                changes.push((span.closed_ns, Change::Closed, span.first_offset, closed_by));
-            }
-        }
-        changes.sort_unstable();
-        // First offsets of the transactions that may be open, with how many begin there.
-        let mut open: BTreeMap<i64, u32> = BTreeMap::new();
-        let mut hw = 0;
-        let mut proofs = Vec::new();
-        for (at_ns, change, number, event) in changes {
-            match change {
-                Change::Opened => *open.entry(number).or_insert(0) += 1,
-                Change::HighWatermark => hw = hw.max(number),
-                Change::Closed => {
-                    if let Some(count) = open.get_mut(&number) {
-                        *count -= 1;
-                        if *count == 0 {
-                            open.remove(&number);
-                        }
-                    }
-                }
-            }
-            let oldest = open.first_key_value().map_or(i64::MAX, |(offset, _)| *offset);
-            proofs.push(Proof { at_ns, number: hw.min(oldest), event });
-        }
-        MaxRegister::new(proofs)
     }
 
     /// When each transaction may have been open in this partition, and a lower bound of its first offset: the offset
@@ -151,6 +111,43 @@ impl Floors {
         }
         spans
     }
+}
+
+/// Lower bounds of the LSO over time: the proved ends, held back by the oldest transaction that may have been open. The
+/// LSO never decreases, so that a bound once reached holds for ever.
+fn stable_ends(ends: &MaxRegister, spans: &BTreeMap<TransactionId, Span>) -> Vec<Proof> {
+    let mut changes: Vec<(u64, Change, i64, EventId)> = Vec::new();
+    for proof in ends.steps() {
+        changes.push((proof.at_ns, Change::HighWatermark, proof.number, proof.event));
+    }
+    for span in spans.values() {
+        changes.push((span.opened_ns, Change::Opened, span.first_offset, span.opened_by));
+        if let Some(closed_by) = span.closed_by {
+            changes.push((span.closed_ns, Change::Closed, span.first_offset, closed_by));
+        }
+    }
+    changes.sort_unstable();
+    // First offsets of the transactions that may be open, with how many begin there.
+    let mut open: BTreeMap<i64, u32> = BTreeMap::new();
+    let mut hw = 0;
+    let mut proofs = Vec::new();
+    for (at_ns, change, number, event) in changes {
+        match change {
+            Change::Opened => *open.entry(number).or_insert(0) += 1,
+            Change::HighWatermark => hw = hw.max(number),
+            Change::Closed => {
+                if let Some(count) = open.get_mut(&number) {
+                    *count -= 1;
+                    if *count == 0 {
+                        open.remove(&number);
+                    }
+                }
+            }
+        }
+        let oldest = open.first_key_value().map_or(i64::MAX, |(offset, _)| *offset);
+        proofs.push(Proof { at_ns, number: hw.min(oldest), event });
+    }
+    proofs
 }
 
 fn larger(left: Option<Proof>, right: Option<Proof>) -> Option<Proof> {

@@ -1,8 +1,9 @@
 //! Records that were there and that a reader did not get: `lost-write`, `unseen`, `poll-skip`, `torn-txn`.
 //!
 //! An answer speaks for every offset from the asked one to where the reader goes on. A known record in that range that
-//! it does not show is lost if nobody ever read it, and skipped if somebody did. Control records, aborted ones, those
-//! below a log start that somebody saw, and those of compacted topics may be missing.
+//! it does not show is lost if nobody ever read it, and skipped if somebody did. Control records, aborted ones and those
+//! of compacted topics may be missing. So may those below a log start that somebody saw, but only at the beginning of
+//! an answer: a log is cut off at its start and nowhere else.
 
 use super::findings::{Findings, Story};
 use super::floors::Floors;
@@ -36,16 +37,28 @@ impl<'g> Gaps<'g> {
         }
     }
 
-    /// Known records from one offset up to and without another that every reader of this isolation must get.
-    pub(super) fn visible<'v>(
+    /// Known records from one offset up to and without another that a reader of this isolation must get who begins to
+    /// read there.
+    pub(super) fn visible_from_start<'v>(
         &'v self,
         values: &'v Values<'_>,
         isolation: Isolation,
         from: i64,
         to: i64,
     ) -> impl Iterator<Item = (i64, ValueId)> + 'v {
-        let from = if self.is_compacted { to } else { from.max(self.log_start) };
-        let known = if from < to { values.between(from, to) } else { &[] };
+        self.visible(values, isolation, from.max(self.log_start), to)
+    }
+
+    /// Known records from one offset up to and without another that a reader of this isolation must get who has read up
+    /// to there.
+    fn visible<'v>(
+        &'v self,
+        values: &'v Values<'_>,
+        isolation: Isolation,
+        from: i64,
+        to: i64,
+    ) -> impl Iterator<Item = (i64, ValueId)> + 'v {
+        let known = if from < to && !self.is_compacted { values.between(from, to) } else { &[] };
         known
             .iter()
             .filter(move |(_, slot)| self.is_visible(values.get(slot.value), isolation))
@@ -82,10 +95,15 @@ fn judge_answer(
     answer: &Answer<'_>,
 ) {
     let mut position = answer.args.offset;
-    let shown = answer.result.records.iter().map(|record| record.offset);
+    let mut shown: Vec<i64> = answer.result.records.iter().map(|record| record.offset).collect();
+    // Disorder is another rule's matter.
+    shown.sort_unstable();
+    shown.push(answer.next());
     let mut skips = Vec::new();
-    for stop in shown.chain([answer.next()]) {
-        if position < stop {
+    for stop in shown {
+        if position == answer.args.offset {
+            skips.extend(gaps.visible_from_start(values, answer.args.isolation, position, stop));
+        } else {
             skips.extend(gaps.visible(values, answer.args.isolation, position, stop));
         }
         position = position.max(stop.saturating_add(1));

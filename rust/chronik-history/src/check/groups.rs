@@ -154,7 +154,7 @@ fn judge_reads(
         .map(|commit| Proof { at_ns: commit.settled_ns, number: commit.invoked_ns as i64, event: commit.id });
     let seen = group.reads.iter().filter_map(|(id, offset)| {
         let (first, _) = by_offset.get(offset)?.first()?;
-        Some(Proof { at_ns: subjects.returned_ns(*id), number: first.invoked_ns as i64, event: first.id })
+        Some(Proof { at_ns: subjects.returned_ns(*id), number: first.invoked_ns as i64, event: *id })
     });
     let effective = MaxRegister::new(acknowledged.chain(seen).collect());
     let deleted_ns =

@@ -98,7 +98,9 @@ fn judge_step(
             what: format!("A reader who stood at {expected} was sent back to {asked}"),
             expected: format!("a fetch from {expected}, or a new assignment"),
         });
-    } else if let Some((offset, id)) = gaps.visible(values, answer.args.isolation, expected, asked).next() {
+    } else if let Some((offset, id)) =
+        gaps.visible_from_start(values, answer.args.isolation, expected, asked).next()
+    {
         let text = values.get(id).text;
         findings.accuse(Rule::PollSkip, &gaps.key.key, &[position.by, answer.id], || Story {
             what: format!(

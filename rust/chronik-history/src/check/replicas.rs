@@ -103,7 +103,7 @@ fn judge_against_clients(
     let mut position = dump.log_start;
     let mut missing = Vec::new();
     for record in &dump.records {
-        missing.extend(gaps.visible(values, Isolation::ReadUncommitted, position, record.offset));
+        missing.extend(gaps.visible_from_start(values, Isolation::ReadUncommitted, position, record.offset));
         position = record.offset.saturating_add(1);
         if values.find(&record.value).is_none() {
             accuse_garbage(findings, gaps.key, id, record);
@@ -120,7 +120,7 @@ fn judge_against_clients(
             });
         }
     }
-    missing.extend(gaps.visible(values, Isolation::ReadUncommitted, position, dump.hw));
+    missing.extend(gaps.visible_from_start(values, Isolation::ReadUncommitted, position, dump.hw));
     for (offset, value) in missing {
         let value = values.get_mut(value);
         let text = value.text;
