@@ -52,6 +52,11 @@ impl SyncBatch {
         Ok(self.done)
     }
 
+    /// Name of the partition's directory.
+    pub fn dir(&self) -> &str {
+        &self.dir
+    }
+
     /// How many files it syncs, the directory apart.
     pub fn file_count(&self) -> usize {
         self.files.len()

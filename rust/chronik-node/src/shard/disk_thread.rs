@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use chronik_replica::SyncJob;
+use chronik_replica::{SyncJob, SyncReport};
 use chronik_wire::types::NodeId;
 
 use super::port::{Event, ShardPort};
@@ -15,6 +15,21 @@ use crate::stats::EdgeCounters;
 pub(crate) struct DiskThread {
     jobs: Option<SyncSender<SyncJob>>,
     thread: Option<JoinHandle<()>>,
+    desk: ReportDesk,
+}
+
+/// Where reports go.
+#[derive(Clone)]
+struct ReportDesk {
+    node: NodeId,
+    incarnation: u64,
+    port: Arc<ShardPort>,
+}
+
+impl ReportDesk {
+    fn hand_in(&self, report: SyncReport) {
+        self.port.send(Event::Synced { node: self.node, incarnation: self.incarnation, report });
+    }
 }
 
 impl DiskThread {
@@ -26,32 +41,29 @@ impl DiskThread {
         counters: Arc<EdgeCounters>,
     ) -> std::io::Result<DiskThread> {
         let (jobs, queue) = sync_channel::<SyncJob>(limits::SYNC_JOBS_MAX);
+        let desk = ReportDesk { node, incarnation, port };
+        let reports = desk.clone();
         let work = move || {
             for job in queue {
                 let report = job.run();
                 counters.disk_syncs.add(1);
-                port.send(Event::Synced { node, incarnation, report });
+                reports.hand_in(report);
             }
         };
         let thread = std::thread::Builder::new().name(format!("chronik-disk-{node}")).spawn(work)?;
-        Ok(DiskThread { jobs: Some(jobs), thread: Some(thread) })
+        Ok(DiskThread { jobs: Some(jobs), thread: Some(thread), desk })
     }
 
-    /// Hands over a job. The host has one under way at a time, so the queue never fills.
+    /// Hands over a job. The host has one under way at a time, so the queue never fills. A job that is not taken is
+    /// reported as failed: its replicas stop, and leadership moves.
     pub(crate) fn submit(&self, job: SyncJob) {
-        let refused = match &self.jobs {
-            Some(jobs) => jobs.try_send(job).err(),
-            None => None,
+        let Some(jobs) = &self.jobs else { return };
+        let (job, reason) = match jobs.try_send(job) {
+            Ok(()) => return,
+            Err(TrySendError::Full(job)) => (job, "the disk thread is overrun"),
+            Err(TrySendError::Disconnected(job)) => (job, "the disk thread has ended"),
         };
-        match refused {
-            None => {}
-            Some(TrySendError::Full(_)) => {
-                tracing::error!("disk thread is overrun; replicas wait for a sync that is lost")
-            }
-            Some(TrySendError::Disconnected(_)) => {
-                tracing::error!("disk thread has ended; replicas can sync no more")
-            }
-        }
+        self.desk.hand_in(job.abandon(reason));
     }
 }
 
@@ -59,7 +71,7 @@ impl Drop for DiskThread {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A job under way is finished first; a panic in it has been reported by the panic hook already.
+            // A job under way is finished first. No panic comes out of it.
             let _ = thread.join();
         }
     }

@@ -4,8 +4,9 @@
 //! replica's promises leave when its part came back.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use chronik_log::{LogError, SyncBatch, SyncDone};
+use chronik_log::{DiskError, LogError, SyncBatch, SyncDone};
 use chronik_wire::types::PartitionKey;
 
 use super::Host;
@@ -36,11 +37,29 @@ impl SyncJob {
         self.ticket
     }
 
-    /// Syncs every log of the job, each file once. Blocks on the disk.
+    /// Syncs every log of the job, each file once. Blocks on the disk. A panic in the disk is that log's failed sync:
+    /// without a report its promises would wait for ever.
     pub fn run(self) -> SyncReport {
-        let logs = self.logs.into_iter().map(|(key, batch)| (key, batch.sync())).collect();
+        self.report(|batch| {
+            let dir = batch.dir().to_owned();
+            let synced = catch_unwind(AssertUnwindSafe(|| batch.sync()));
+            synced.unwrap_or_else(|panic| Err(not_synced(dir, super::panic_text(panic.as_ref()))))
+        })
+    }
+
+    /// The report of a job that can never run: no log of it is synced, and its replicas must stop.
+    pub fn abandon(self, reason: &str) -> SyncReport {
+        self.report(|batch| Err(not_synced(batch.dir().to_owned(), reason.to_owned())))
+    }
+
+    fn report(self, mut sync: impl FnMut(SyncBatch) -> Result<SyncDone, LogError>) -> SyncReport {
+        let logs = self.logs.into_iter().map(|(key, batch)| (key, sync(batch))).collect();
         SyncReport { ticket: self.ticket, logs }
     }
+}
+
+fn not_synced(dir: String, reason: String) -> LogError {
+    LogError::Disk(DiskError::Io { file: dir, action: "sync", source: std::io::Error::other(reason) })
 }
 
 impl SyncReport {
