@@ -15,18 +15,17 @@ pub enum SyncMode {
     Inline,
     /// A [`SyncJob`](crate::SyncJob) leaves the turn and comes back by `on_synced`: for files with fsync.
     Deferred,
-    /// Persisted once written: durability `os`. The logs of such a host are told so, whatever their own
-    /// configuration says: one that waits for a sync that never comes keeps every file it closes open.
+    /// Persisted once written: durability `os`.
     Never,
 }
 
 impl SyncMode {
-    /// The log settings that fit this mode.
+    /// The log settings that fit this mode: it alone says whether a log syncs, now and when settings change. A log
+    /// that waits for a sync that never comes keeps every file it closes open; one that stops syncing strands the
+    /// promises that wait for the next sync.
     pub(crate) fn log_config(self, log: Arc<LogConfig>) -> Arc<LogConfig> {
-        if self == SyncMode::Never && log.fsync {
-            return Arc::new(LogConfig { fsync: false, ..LogConfig::clone(&log) });
-        }
-        log
+        let fsync = self != SyncMode::Never;
+        if log.fsync == fsync { log } else { Arc::new(LogConfig { fsync, ..LogConfig::clone(&log) }) }
     }
 }
 

@@ -588,11 +588,12 @@ fn without_fsync_the_order_is_the_same() {
     world.until("a leader", |world| world.confirmed_leader(KEY).is_some());
     let leader = world.confirmed_leader(KEY).unwrap().0;
     assert_eq!(world.produce(leader, batch(&["y"])).unwrap().base_offset, Offset(10));
-    // A log without fsync under a deferred host owes no sync either.
+    // The host's mode decides: a log that says otherwise is synced under a deferred one.
     let mut world = World::with(3, |config| HostConfig { sync: SyncMode::Deferred, ..config });
     world.log = Arc::new(LogConfig { fsync: false, ..LogConfig::default() });
     world.create_all(KEY, TopicSettings::default());
     assert_eq!(world.produce(1, batch(&["x"])), ok(0));
+    assert!(world.node(1).disk.sync_count() > 0);
 }
 
 /// Node 3 restarts and opening its replica fails as `broken` says; the others go on.
@@ -657,6 +658,25 @@ fn an_opening_that_found_no_descriptor_succeeds_the_next_time() {
     world.produce(1, batch(&["b"])).unwrap();
     world.ticks(5);
     assert_eq!(world.values(3), ["a", "b"]);
+}
+
+#[test]
+fn settings_that_switch_syncs_off_strand_no_promise() {
+    let mut world = deferred();
+    world.node(2).hold_syncs = true;
+    world.node(3).hold_syncs = true;
+    let mut answer = world.append(1, batch(&["a"]));
+    world.settle();
+    for node in 1..=3 {
+        world.host(node).set_log_config(KEY, Arc::new(LogConfig { fsync: false, ..LogConfig::default() }));
+    }
+    let mut later = world.append(1, batch(&["b"]));
+    world.settle();
+    assert!(is_open(&mut answer) && is_open(&mut later), "the host syncs, whatever the settings say");
+    world.node(2).hold_syncs = false;
+    world.settle();
+    assert_eq!(answer.try_recv().unwrap(), ok(0));
+    assert_eq!(later.try_recv().unwrap(), ok(1));
 }
 
 /// With its bug planted each of these scenarios fails.

@@ -183,7 +183,8 @@ impl Host {
         self.with_replica(key, |replica, shared| replica.set_settings(settings, shared));
     }
 
-    /// Replaces the log settings of a replica; unknown partitions are ignored.
+    /// Replaces the log settings of a replica; unknown partitions are ignored. Whether the log syncs stays what the
+    /// host's [`SyncMode`](crate::SyncMode) says.
     pub fn set_log_config(&mut self, key: PartitionKey, config: Arc<chronik_log::LogConfig>) {
         self.with_replica(key, |replica, shared| replica.set_log_config(config, shared));
     }
