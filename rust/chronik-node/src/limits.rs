@@ -82,6 +82,9 @@ pub const TURN_PASSES_MAX: usize = 16;
 pub const SHARDS_MAX: usize = 64;
 /// Nodes of one in-process cluster.
 pub const NODES_MAX: usize = 64;
+/// Events waiting at a shard above which messages between nodes are lost, as on a network. Whatever else waits there
+/// is bounded by who hands it over: one sync report per node, and tasks by the requests executing.
+pub const SHARD_EVENTS_MAX: usize = 100_000;
 /// Sync jobs waiting for a node's disk thread.
 pub const SYNC_JOBS_MAX: usize = 1_024;
 

@@ -187,7 +187,7 @@ impl Shard {
     fn carry(&self, from: NodeId, to: NodeId, message: PeerMessage) {
         match self.config.carrier {
             Carrier::InProcess => self.deliver(from, to, message),
-            Carrier::Tcp if self.index != 0 => self.config.ports[0].send(Event::Carry(from, to, message)),
+            Carrier::Tcp if self.index != 0 => self.pass_on(0, from, Event::Carry(from, to, message)),
             Carrier::Tcp => {
                 let seats = self.seats.borrow();
                 let Some(seat) = seats.iter().find(|seat| seat.node == from) else { return };
@@ -199,6 +199,15 @@ impl Shard {
         }
     }
 
+    /// Hands an event over to another shard. `node`, one of this process, counts it if it is lost.
+    fn pass_on(&self, shard: usize, node: NodeId, event: Event) {
+        if !self.config.ports[shard].send(event)
+            && let Some(seat) = self.seats.borrow().iter().find(|seat| seat.node == node)
+        {
+            seat.counters.edge.peer_messages_dropped.add(1);
+        }
+    }
+
     /// Gives a message to a node of this process, on the shard it concerns.
     pub(crate) fn deliver(&self, from: NodeId, to: NodeId, message: PeerMessage) {
         let shard = match &message {
@@ -206,7 +215,7 @@ impl Shard {
             PeerMessage::Node(_) => 0,
         };
         if shard != self.index {
-            return self.config.ports[shard].send(Event::Deliver(from, to, message));
+            return self.pass_on(shard, to, Event::Deliver(from, to, message));
         }
         let seats = self.seats.borrow();
         // A message for a node that is down is lost, as on a network.

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Shard;
+use crate::limits;
 
 /// Anything that shall happen on a shard.
 pub(crate) type Errand = Box<dyn FnOnce(&Rc<Shard>) + Send>;
@@ -35,6 +36,13 @@ pub(crate) enum Event {
     Carry(NodeId, NodeId, PeerMessage),
     /// Anything else, from outside.
     Run(Errand),
+}
+
+impl Event {
+    /// Messages between nodes may get lost: who sends them expects it of a network.
+    fn may_be_lost(&self) -> bool {
+        matches!(self, Event::Deliver(..) | Event::Carry(..))
+    }
 }
 
 /// The door of one shard.
@@ -65,14 +73,17 @@ impl ShardPort {
         self.bell.notified().await;
     }
 
-    /// Hands over an event. One for a shard that has ended is dropped.
-    pub(crate) fn send(&self, event: Event) {
+    /// Hands over an event. One for a shard that has ended is dropped, and so is a message between nodes that finds
+    /// [`limits::SHARD_EVENTS_MAX`] events waiting; then the answer is false.
+    pub(crate) fn send(&self, event: Event) -> bool {
         match &mut *self.events.lock() {
+            Some(events) if events.len() >= limits::SHARD_EVENTS_MAX && event.may_be_lost() => return false,
             Some(events) => events.push(event),
-            None => return,
+            None => return false,
         }
         self.has_events.store(true, Ordering::Release);
         self.wake();
+        true
     }
 
     /// Everything handed over since the last call.
@@ -116,5 +127,30 @@ pub(crate) struct HostDoor {
 impl ShardSender for HostDoor {
     fn send(&self, task: HostTask) {
         self.port.send(Event::HostTask(self.node, task));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chronik_broker::NodeMessage;
+
+    use super::*;
+
+    #[test]
+    fn messages_get_lost_at_a_shard_that_takes_none_and_errands_do_not() {
+        let port = ShardPort::new();
+        let message = || {
+            let beat = NodeMessage::Beat { incarnation: 1, leadership_version: 1 };
+            Event::Deliver(NodeId(1), NodeId(2), PeerMessage::Node(beat))
+        };
+        for _ in 0..limits::SHARD_EVENTS_MAX {
+            assert!(port.send(message()));
+        }
+        assert!(!port.send(message()));
+        assert!(port.send(Event::Run(Box::new(|_| {}))));
+        assert_eq!(port.take().len(), limits::SHARD_EVENTS_MAX + 1);
+        assert!(port.send(message()), "there is room again");
+        port.close();
+        assert!(!port.send(message()));
     }
 }
