@@ -137,6 +137,7 @@ tests! {
     controller: 1_000,
     flexible: 1_000,
     log_recovery: 1_000,
+    partition: 300,
     peers: 4_000,
     requests: 2_000,
     samples: 500,

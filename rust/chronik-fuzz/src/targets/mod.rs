@@ -6,6 +6,7 @@ pub mod codecs;
 pub mod controller;
 pub mod flexible;
 pub mod log_recovery;
+pub mod partition;
 pub mod peers;
 pub mod requests;
 pub mod samples;
@@ -28,6 +29,7 @@ targets! {
     controller
     flexible
     log_recovery
+    partition
     peers
     requests
     samples

@@ -1,0 +1,135 @@
+//! One partition on three nodes under a sequence of operations, against a model of what its clients know.
+//!
+//! The operations: produce, with and without sequence numbers, repeat, move the log start, hand leadership over, read
+//! through the gate; cut, crash with unsynced bytes lost or torn, restart, lose and double messages, hold back syncs.
+//! At the end all is healed, and everything pending must finish. The simulator does the same to whole clusters and for
+//! longer; here a coverage-guided search looks for the odd short sequence.
+
+mod cluster;
+mod model;
+
+use chronik_log::UnsyncedPolicy;
+
+use self::cluster::Cluster;
+use self::model::{Model, Outcome};
+use crate::Verdict;
+use crate::input::Input;
+
+/// Most operations of one input.
+const OPERATIONS_MAX: usize = 80;
+const NODES: usize = 3;
+const PRODUCERS: usize = 3;
+/// Simulated milliseconds until the healed partition must have finished everything.
+const PATIENCE_MS: u64 = 20_000;
+
+/// The input is a sequence of operations, each a byte and its operands.
+pub fn run(data: &[u8]) -> Verdict {
+    let mut input = Input::new(data);
+    let mut cluster = Cluster::new(NODES, 300 + 4 * u64::from(input.byte()));
+    let mut model = Model::default();
+    for _ in 0..OPERATIONS_MAX {
+        if input.is_empty() {
+            break;
+        }
+        operate(&mut input, &mut cluster, &mut model);
+        collect(&mut cluster, &mut model);
+    }
+    finish(&mut cluster, &mut model);
+    Verdict::accepted(model.acknowledged() > 0)
+}
+
+fn operate(input: &mut Input<'_>, cluster: &mut Cluster, model: &mut Model) {
+    let operation = input.byte();
+    let node = usize::from(operation >> 6) % NODES;
+    match operation % 16 {
+        0 => {
+            let count = 1 + input.below(3);
+            cluster.produce(node, model.send(None, count));
+        }
+        1 => {
+            let (producer, count) = (input.below(PRODUCERS), 1 + input.below(3));
+            cluster.produce(node, model.send(Some(producer), count));
+        }
+        2 => {
+            if let Some(batch) = model.repeat(input.below(4)) {
+                cluster.produce(node, batch);
+            }
+        }
+        3 => {
+            let leader = cluster.leader().unwrap_or(node);
+            cluster.produce(leader, model.send(Some(0), 1));
+        }
+        4 => cluster.step(input.below(16)),
+        5 => cluster.settle(),
+        6 | 7 => cluster.ticks(1 + input.below(40)),
+        8 => {
+            let policy = match input.below(3) {
+                0 => UnsyncedPolicy::Drop,
+                1 => UnsyncedPolicy::Keep,
+                _ => UnsyncedPolicy::Torn { seed: input.u64() },
+            };
+            cluster.crash(node, policy);
+        }
+        9 => cluster.restart(node),
+        10 => cluster.isolate(node),
+        11 => cluster.recover(),
+        12 => cluster.lose_messages(),
+        13 => cluster.double_messages(),
+        14 => match input.below(3) {
+            0 => cluster.hold_syncs(node),
+            1 => cluster.move_log_start(node, input.byte()),
+            _ => cluster.transfer_leader(node, input.below(NODES)),
+        },
+        _ => cluster.read(node, model.knowledge()),
+    }
+}
+
+/// Hands the model what clients have been told.
+fn collect(cluster: &mut Cluster, model: &mut Model) {
+    for (number, outcome) in cluster.take_answers() {
+        model.learn(number, outcome);
+    }
+    for read in cluster.take_reads() {
+        model.see(&read);
+    }
+}
+
+/// Heals everything: each answer must come, each replica must hold the same, and all of it must fit what clients know.
+fn finish(cluster: &mut Cluster, model: &mut Model) {
+    cluster.heal();
+    let give_up_ms = cluster.now_ms() + PATIENCE_MS;
+    while !cluster.is_done() {
+        assert!(cluster.now_ms() < give_up_ms, "healed, and still not done: {}", cluster.describe());
+        cluster.ticks(1);
+        collect(cluster, model);
+    }
+    // A partition that has healed takes new batches.
+    let leader = cluster.leader().expect("a partition that is done has a leader");
+    let last = model.send(None, 1);
+    let number = last.number;
+    cluster.produce(leader, last);
+    cluster.settle();
+    collect(cluster, model);
+    assert!(matches!(model.outcome(number), Some(Outcome::At(_))), "{:?}", model.outcome(number));
+    cluster.ticks(40);
+    let contents: Vec<_> = (0..NODES).map(|node| cluster.content(node)).collect();
+    assert!(contents.iter().all(|content| *content == contents[0]), "replicas differ: {contents:?}");
+    model.check(&contents[0]);
+}
+
+/// A quiet run, and runs with each of the faults.
+pub fn seeds() -> Vec<Vec<u8>> {
+    const SETTLE: u8 = 5;
+    let produce = [3, 1, 0, 1, 0, 0, SETTLE, 3, SETTLE];
+    let begin = [&[0, 6, 20][..], &produce].concat();
+    let with = |middle: &[u8]| [&begin[..], middle, &[6, 39], &produce, &[15, 15 + 64, 15 + 128]].concat();
+    vec![
+        with(&[]),
+        with(&[3, 4, 2, 10, 6, 39, 3, 11]),
+        with(&[8, 0, 6, 39, 3, SETTLE, 9, 6, 39]),
+        with(&[3, 4, 5, 8, 2, 1, 2, 3, 4, 5, 6, 7, 8, 8 + 64, 0, 8 + 128, 0, 9, 9 + 64, 9 + 128, 6, 39]),
+        with(&[14, 0, 3, 4, 9, 2, 0, 13, SETTLE, 14, 0]),
+        with(&[14, 1, 200, SETTLE, 14, 2, 1, 6, 39]),
+        with(&[10 + 64, 3, 3, 3, 3, 3, 3, SETTLE, 14, 1, 255, SETTLE, 11, 6, 39, 12]),
+    ]
+}
