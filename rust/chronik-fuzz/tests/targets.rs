@@ -134,6 +134,7 @@ tests! {
     batches: 1_000,
     bodies: 2_000,
     codecs: 1_000,
+    connections: 500,
     controller: 1_000,
     flexible: 1_000,
     log_recovery: 1_000,

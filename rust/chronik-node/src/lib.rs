@@ -23,6 +23,8 @@ mod random;
 mod server;
 mod shard;
 mod stats;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod world;
 
 /// The configuration catalogue, for programs that check a configuration before they start anything.

@@ -3,6 +3,7 @@
 pub mod batches;
 pub mod bodies;
 pub mod codecs;
+pub mod connections;
 pub mod controller;
 pub mod flexible;
 pub mod log_recovery;
@@ -26,6 +27,7 @@ targets! {
     batches
     bodies
     codecs
+    connections
     controller
     flexible
     log_recovery

@@ -7,6 +7,9 @@ mod hello;
 mod inbound;
 mod outbound;
 
+#[cfg(feature = "testing")]
+pub(crate) use hello::Hello;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
