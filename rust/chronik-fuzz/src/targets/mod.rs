@@ -3,9 +3,11 @@
 pub mod batches;
 pub mod bodies;
 pub mod codecs;
+pub mod configuration;
 pub mod connections;
 pub mod controller;
 pub mod flexible;
+pub mod history;
 pub mod log_recovery;
 pub mod partition;
 pub mod peers;
@@ -27,9 +29,11 @@ targets! {
     batches
     bodies
     codecs
+    configuration
     connections
     controller
     flexible
+    history
     log_recovery
     partition
     peers

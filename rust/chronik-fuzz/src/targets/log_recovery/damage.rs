@@ -8,10 +8,11 @@ use crate::input::Input;
 /// Kinds of damage.
 pub(super) const KINDS: usize = 8;
 
-/// Layout of an entry header in a segment: magic, checksum of what follows it.
+/// An entry header in a segment begins with this and the checksum of its place and of what follows.
 const ENTRY_MAGIC: [u8; 4] = [0xC4, 0x0E, 0x1F, 0xE7];
 const ENTRY_HEADER_BYTES: usize = 64;
-/// Slots of the state file.
+/// The state file.
+const SLOTS: usize = 2;
 const SLOT_BYTES: usize = 72;
 const SLOT_STRIDE_BYTES: usize = 512;
 const SEGMENT_HEADER_BYTES: usize = 48;
@@ -100,30 +101,39 @@ fn replace(disk: &MemDisk, dir: &str, name: &str, bytes: Vec<u8>) {
 
 /// Makes every checksum that covers a header fit again.
 fn seal(name: &str, bytes: &mut [u8]) {
-    if name.ends_with(".log") {
+    if let Some((generation, first_index)) = segment_name(name) {
         if let Some(header) = bytes.get_mut(..SEGMENT_HEADER_BYTES) {
-            put_checksum(header, 8);
+            put_checksum(header, 8, &[]);
         }
         for at in 0..bytes.len().saturating_sub(ENTRY_HEADER_BYTES) {
             if bytes[at..].starts_with(&ENTRY_MAGIC) {
-                put_checksum(&mut bytes[at..at + ENTRY_HEADER_BYTES], 4);
+                let header = &mut bytes[at..at + ENTRY_HEADER_BYTES];
+                put_checksum(header, 4, &[generation, first_index, at as u64]);
             }
         }
     } else if name.ends_with(".bin") {
-        put_checksum(bytes, 8);
+        put_checksum(bytes, 8, &[]);
     } else {
-        for start in [0, SLOT_STRIDE_BYTES] {
-            if let Some(slot) = bytes.get_mut(start..start + SLOT_BYTES) {
-                put_checksum(slot, 4);
+        for slot in 0..SLOTS {
+            let start = slot * SLOT_STRIDE_BYTES;
+            if let Some(slot_bytes) = bytes.get_mut(start..start + SLOT_BYTES) {
+                put_checksum(slot_bytes, 4, &[slot as u64]);
             }
         }
     }
 }
 
-/// Writes at `at` the checksum of everything behind it.
-fn put_checksum(bytes: &mut [u8], at: usize) {
+/// Generation and first index, from the name of a segment.
+fn segment_name(name: &str) -> Option<(u64, u64)> {
+    let (generation, first_index) = name.strip_suffix(".log")?.split_once('-')?;
+    Some((u64::from_str_radix(generation, 16).ok()?, first_index.parse().ok()?))
+}
+
+/// Writes at `at` the checksum of `place` and of everything behind.
+fn put_checksum(bytes: &mut [u8], at: usize, place: &[u64]) {
     if bytes.len() > at + 4 {
-        let checksum = crc_fast::crc32_iscsi(&bytes[at + 4..]);
-        bytes[at..at + 4].copy_from_slice(&checksum.to_be_bytes());
+        let mut covered: Vec<u8> = place.iter().flat_map(|number| number.to_be_bytes()).collect();
+        covered.extend_from_slice(&bytes[at + 4..]);
+        bytes[at..at + 4].copy_from_slice(&crc_fast::crc32_iscsi(&covered).to_be_bytes());
     }
 }

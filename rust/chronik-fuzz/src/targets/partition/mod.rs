@@ -11,7 +11,7 @@ mod model;
 use chronik_log::UnsyncedPolicy;
 
 use self::cluster::Cluster;
-use self::model::{Model, Outcome};
+use self::model::Model;
 use crate::Verdict;
 use crate::input::Input;
 
@@ -103,18 +103,27 @@ fn finish(cluster: &mut Cluster, model: &mut Model) {
         cluster.ticks(1);
         collect(cluster, model);
     }
-    // A partition that has healed takes new batches.
-    let leader = cluster.leader().expect("a partition that is done has a leader");
-    let last = model.send(None, 1);
-    let number = last.number;
-    cluster.produce(leader, last);
-    cluster.settle();
-    collect(cluster, model);
-    assert!(matches!(model.outcome(number), Some(Outcome::At(_))), "{:?}", model.outcome(number));
+    takes_a_batch(cluster, model, give_up_ms);
     cluster.ticks(40);
     let contents: Vec<_> = (0..NODES).map(|node| cluster.content(node)).collect();
     assert!(contents.iter().all(|content| *content == contents[0]), "replicas differ: {contents:?}");
     model.check(&contents[0]);
+}
+
+/// A partition that has healed takes new batches, if need be once a transfer of leadership has been given up.
+fn takes_a_batch(cluster: &mut Cluster, model: &mut Model, give_up_ms: u64) {
+    loop {
+        let leader = cluster.leader().expect("a partition that is done has a leader");
+        let batch = model.send(None, 1);
+        cluster.produce(leader, batch);
+        cluster.ticks(1);
+        collect(cluster, model);
+        if model.is_acknowledged(batch.number) {
+            return;
+        }
+        assert!(cluster.now_ms() < give_up_ms, "healed, and takes no batch: {}", cluster.describe());
+        cluster.ticks(4);
+    }
 }
 
 /// A quiet run, and runs with each of the faults.

@@ -99,10 +99,9 @@ impl Model {
         }
     }
 
-    /// The best that is known of a batch.
-    pub(super) fn outcome(&self, number: u32) -> Option<Outcome> {
-        let sent = self.sent.get(number as usize)?;
-        Some(sent.offset.map_or(Outcome::Unknown, Outcome::At))
+    /// Whether a batch was acknowledged.
+    pub(super) fn is_acknowledged(&self, number: u32) -> bool {
+        self.sent.get(number as usize).is_some_and(|sent| sent.offset.is_some())
     }
 
     /// Batches that were acknowledged.
@@ -161,7 +160,7 @@ impl Model {
         }
         for (number, sent) in self.sent.iter().enumerate() {
             if let Some(offset) = sent.offset.filter(|offset| *offset >= log_start) {
-                let found = content.iter().any(|record| *record == (offset, number as u32));
+                let found = content.contains(&(offset, number as u32));
                 assert!(found, "batch {number} was acknowledged at {offset} and is lost");
             }
         }
