@@ -8,18 +8,19 @@ use std::sync::Arc;
 
 use chronik_log::{Index, LogConfig};
 use chronik_replica::{Host, Replica, ReplicaError, ReplicaSpec, TopicSettings};
-use chronik_wire::types::{NodeId, PartitionKey};
+use chronik_wire::types::{DirectoryId, NodeId, PartitionKey};
 
 use crate::fetch_session::SessionCache;
 use crate::hosts::Hosts;
 use crate::limits;
+use crate::membership;
 use crate::meta::MetaMachine;
 use crate::node_state::{CallAnswer, NodeState};
 use crate::peer::NodeMessage;
 use crate::producer_ids::ProducerIds;
 use crate::reconcile::directory_of;
 use crate::topic_configs::TopicConfigs;
-use crate::world::World;
+use crate::world::{World, random_u128};
 
 /// A node's broker on one of its shards.
 pub struct Broker {
@@ -40,7 +41,9 @@ impl Broker {
         world: Rc<dyn World>,
         hosts: Hosts,
     ) -> Result<Rc<Broker>, ReplicaError> {
+        membership::await_standing(&node, &mut hosts.own().borrow_mut());
         if shard == 0 {
+            membership::open(&node, &hosts, DirectoryId(random_u128(&*world)))?;
             open_metadata(&node, &mut hosts.own().borrow_mut())?;
         }
         let sessions = RefCell::new(SessionCache::new(world.random_u64()));
@@ -70,6 +73,7 @@ impl Broker {
         self.world.spawn(Box::pin(Rc::clone(self).reconcile_forever()));
         if self.shard == 0 {
             self.send_beats();
+            self.ask_for_standing();
             self.world.spawn(Box::pin(Rc::clone(self).register_forever()));
         }
         self.world.spawn(Box::pin(Rc::clone(self).remove_strays()));
@@ -83,6 +87,7 @@ impl Broker {
             self.peer_went_down(node, false);
         }
         self.send_beats();
+        self.ask_for_standing();
     }
 
     /// The edge knows for certain that a node has died or was stopped.
@@ -98,6 +103,10 @@ impl Broker {
         match message {
             NodeMessage::Beat { incarnation, leadership_version } => {
                 self.on_peer_beat(from, incarnation, leadership_version);
+            }
+            NodeMessage::StandingRequest { life } => self.on_standing_request(from, life),
+            NodeMessage::StandingReply { life, directory, members } => {
+                self.on_standing_reply(from, life, directory, &members);
             }
             NodeMessage::LeadershipRequest => self.send_own_leaderships(from),
             NodeMessage::Leadership { from_version, to_version, changes } => {
@@ -160,6 +169,7 @@ impl Broker {
         if outcome.came_up {
             // Answer at once, so that two nodes that have just met need not wait for an interval.
             self.send_beat(from);
+            self.ask_for_standing();
             self.hosts.each(move |host| host.on_peer_up(from));
             self.node.view_has_changed();
         }
@@ -202,7 +212,7 @@ impl Broker {
         self.node.send(to, NodeMessage::Beat { incarnation, leadership_version });
     }
 
-    fn other_nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+    pub(crate) fn other_nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
         let own = self.node.config.node;
         self.node.config.voters.iter().copied().filter(move |node| *node != own)
     }

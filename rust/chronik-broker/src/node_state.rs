@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::config::BrokerConfig;
 use crate::counters::BrokerCounters;
+use crate::founding::Founding;
 use crate::limits;
 use crate::meta::MetaSeat;
 use crate::peer::NodeMessage;
@@ -46,6 +47,7 @@ pub struct NodeState {
     /// Per shard: the metadata its replicas have been brought in line with.
     placed: Mutex<Vec<Offset>>,
     start: StartFacts,
+    founding: Mutex<Founding>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -59,6 +61,7 @@ impl NodeState {
         let view = ClusterView::new(config.node, config.voters.iter().copied());
         // Each life numbers its calls from a random place: an answer to an earlier one must find nobody here.
         let next_call = AtomicU64::new(config.incarnation);
+        let founding = Founding::new(config.node, &config.voters, config.designated, config.incarnation);
         let placed = Mutex::new(vec![Offset::UNKNOWN; config.shards.max(1)]);
         Arc::new(NodeState {
             config,
@@ -72,6 +75,7 @@ impl NodeState {
             next_command: AtomicU64::new(1),
             placed,
             start: StartFacts::default(),
+            founding: Mutex::new(founding),
             wake,
         })
     }
@@ -84,6 +88,16 @@ impl NodeState {
     /// Reads or changes the view of the other nodes.
     pub fn view<R>(&self, read: impl FnOnce(&mut ClusterView) -> R) -> R {
         read(&mut lock(&self.view))
+    }
+
+    /// Whether this node's disk is one the cluster was founded with: it votes. A node with a wiped or a new disk follows.
+    pub fn is_member(&self) -> bool {
+        self.founding(|founding| founding.is_member())
+    }
+
+    /// Reads or changes this node's part in the founding of the cluster.
+    pub(crate) fn founding<R>(&self, change: impl FnOnce(&mut Founding) -> R) -> R {
+        change(&mut lock(&self.founding))
     }
 
     /// Tells everyone who waits for leaders or nodes that the view has changed.

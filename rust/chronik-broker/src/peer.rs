@@ -4,8 +4,10 @@
 //! allocated, and payloads are slices of the received frame.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use chronik_log::Members;
+use chronik_log::limits::IDENTITY_MEMBERS_MAX;
 use chronik_replica::{LeaderChange, ReplicaMessage};
-use chronik_wire::types::{LeaderEpoch, NodeId, Offset, PartitionIndex, PartitionKey, TopicId};
+use chronik_wire::types::{DirectoryId, LeaderEpoch, NodeId, Offset, PartitionIndex, PartitionKey, TopicId};
 
 use crate::limits;
 
@@ -74,6 +76,20 @@ pub enum NodeMessage {
         /// The whole request frame.
         frame: Bytes,
     },
+    /// "Is your disk new, or which disks does the cluster consist of?"
+    StandingRequest {
+        /// The asker's start number.
+        life: u64,
+    },
+    /// What the sender's disk is.
+    StandingReply {
+        /// The start number of the asker; 0 when nobody asked.
+        life: u64,
+        /// The sender's disk.
+        directory: DirectoryId,
+        /// The disks the cluster was founded with; empty from a disk that is new or not among them.
+        members: Members,
+    },
     /// The response to a forwarded request, without its length prefix; none when it must be closed instead.
     ForwardReply {
         /// The call answered.
@@ -117,8 +133,11 @@ const KIND_AWAIT_TOPICS: u8 = 6;
 const KIND_AWAIT_TOPICS_REPLY: u8 = 7;
 const KIND_FORWARD_REQUEST: u8 = 8;
 const KIND_FORWARD_REPLY: u8 = 9;
+const KIND_STANDING_REQUEST: u8 = 10;
+const KIND_STANDING_REPLY: u8 = 11;
 
 const KEY_BYTES: usize = 20;
+const MEMBER_BYTES: usize = 4 + 16;
 /// Smallest leadership entry: key, flag, epoch, empty in-sync set.
 const LEADER_CHANGE_BYTES_MIN: usize = KEY_BYTES + 4 + 4 + 2;
 
@@ -199,6 +218,20 @@ impl NodeMessage {
                 out.put_u8(KIND_FORWARD_REPLY);
                 put_optional(&mut out, *call, frame, &mut payload);
             }
+            NodeMessage::StandingRequest { life } => {
+                out.put_u8(KIND_STANDING_REQUEST);
+                out.put_u64(*life);
+            }
+            NodeMessage::StandingReply { life, directory, members } => {
+                out.put_u8(KIND_STANDING_REPLY);
+                out.put_u64(*life);
+                out.put_u128(directory.0);
+                out.put_u32(members.len() as u32);
+                for (node, directory) in members {
+                    out.put_i32(node.0);
+                    out.put_u128(directory.0);
+                }
+            }
         }
         std::iter::once(out.freeze()).chain(payload).collect()
     }
@@ -238,6 +271,13 @@ impl NodeMessage {
                 let call = get_u64(bytes, "call")?;
                 let present = get_u8(bytes, "flag")? != 0;
                 NodeMessage::ForwardReply { call, frame: present.then(|| bytes.split_off(0)) }
+            }
+            KIND_STANDING_REQUEST => NodeMessage::StandingRequest { life: get_u64(bytes, "start number")? },
+            KIND_STANDING_REPLY => {
+                let life = get_u64(bytes, "start number")?;
+                need(bytes, 16, "directory")?;
+                let directory = DirectoryId(bytes.get_u128());
+                NodeMessage::StandingReply { life, directory, members: get_members(bytes)? }
             }
             unknown => return Err(PeerDecodeError::UnknownKind(unknown)),
         })
@@ -298,6 +338,15 @@ fn get_count(
     let count = bytes.get_u32() as usize;
     let max = bytes.remaining() / entry_bytes_min;
     if count > max { Err(PeerDecodeError::TooMany { what, count, max }) } else { Ok(count) }
+}
+
+fn get_members(bytes: &mut Bytes) -> Result<Members, PeerDecodeError> {
+    let count = get_count(bytes, "members", MEMBER_BYTES)?;
+    let max = IDENTITY_MEMBERS_MAX;
+    if count > max {
+        return Err(PeerDecodeError::TooMany { what: "members", count, max });
+    }
+    Ok((0..count).map(|_| (NodeId(bytes.get_i32()), DirectoryId(bytes.get_u128()))).collect())
 }
 
 fn get_payload(bytes: &mut Bytes) -> Result<Bytes, PeerDecodeError> {

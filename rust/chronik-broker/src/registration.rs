@@ -15,10 +15,17 @@ impl Broker {
             if self.register(deadline_ms).await {
                 return;
             }
-            tracing::warn!(
-                node = self.node.config.node.0,
-                "no majority of the nodes is reachable; still joining"
-            );
+            let node = self.node.config.node.0;
+            let missing = self.node.founding(|founding| founding.missing());
+            if missing.is_empty() {
+                tracing::warn!(node, "no majority of the nodes is reachable; still joining");
+            } else {
+                tracing::warn!(
+                    node,
+                    ?missing,
+                    "no member of a cluster is reachable; a new one begins when all of its nodes have been there at once"
+                );
+            }
         }
     }
 

@@ -62,6 +62,15 @@ pub enum ReplicaError {
         #[source]
         source: chronik_log::LogError,
     },
+    /// The record that tells who the node's disk is cannot be used.
+    #[error(
+        "identity of this node's disk: {source}; give the node its own disk, or an empty one to follow without a vote"
+    )]
+    Identity {
+        /// What the disk or the record said.
+        #[source]
+        source: chronik_log::LogError,
+    },
     /// The machine did not accept its snapshot.
     #[error("partition {key:?}: {source}")]
     Machine {

@@ -127,18 +127,28 @@ pub struct TestCluster {
 impl TestCluster {
     /// Starts `count` nodes and waits until each knows all.
     pub fn start(count: i32, options: &Options) -> TestCluster {
+        let mut cluster = TestCluster::boot(count, options, &[]);
+        let everybody = cluster.nodes.len();
+        cluster.wait_for("every node to know all nodes", |cluster| {
+            cluster.nodes.values().all(|node| node.broker.node().image().brokers.len() == everybody)
+        });
+        cluster
+    }
+
+    /// Starts `count` nodes but the absent ones, which are down with empty disks, and waits for nothing.
+    pub fn boot(count: i32, options: &Options, absent: &[NodeId]) -> TestCluster {
         let shared = Rc::new(Shared::default());
         let ids: Vec<NodeId> = (1..=count).map(NodeId).collect();
         let start = |id: &NodeId| start_node(*id, &ids, &shared, options, 100 + id.0 as u64, MemDisk::new());
-        let nodes = ids.iter().map(|id| (*id, start(id))).collect();
-        let mut cluster = TestCluster {
+        let nodes = ids.iter().filter(|id| !absent.contains(id)).map(|id| (*id, start(id))).collect();
+        let cluster = TestCluster {
             nodes,
             shared,
             tasks: Vec::new(),
             cut: BTreeSet::new(),
             frozen: BTreeSet::new(),
             held: BTreeMap::new(),
-            down: BTreeMap::new(),
+            down: absent.iter().map(|id| (*id, MemDisk::new())).collect(),
             options: options.clone(),
             lives: 0,
             ticked_at_ms: 0,
@@ -147,10 +157,6 @@ impl TestCluster {
         for node in cluster.nodes.values() {
             node.broker.start();
         }
-        let everybody = ids.len();
-        cluster.wait_for("every node to know all nodes", |cluster| {
-            cluster.nodes.values().all(|node| node.broker.node().image().brokers.len() == everybody)
-        });
         cluster
     }
 
@@ -316,6 +322,11 @@ impl TestCluster {
         &self.down[&node]
     }
 
+    /// A node that is down gets an empty disk.
+    pub fn wipe(&mut self, node: NodeId) {
+        self.down.insert(node, MemDisk::new()).expect("the node was killed");
+    }
+
     /// A node that was killed starts again on its disk.
     pub fn restart(&mut self, node: NodeId) {
         let disk = self.down.remove(&node).expect("the node was killed");
@@ -440,6 +451,11 @@ impl TestNode {
         let mut counted = BTreeMap::new();
         self.counters.snapshot(&mut counted);
         counted
+    }
+
+    /// Votes this node refused because its disk is none of the cluster's.
+    pub fn votes_refused(&self) -> u64 {
+        self.gates.to_map()["votes_refused_unknown_directory"]
     }
 
     /// Rounds of the read gate this node has started.

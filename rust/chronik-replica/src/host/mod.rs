@@ -121,6 +121,11 @@ impl Host {
         removed.map_err(|error| ReplicaError::Log { key, source: chronik_log::LogError::Disk(error) })
     }
 
+    /// The disk of this node.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.shared.disk
+    }
+
     /// Names of all directories on this node's disk, whichever shard's replica they belong to, and those of none.
     ///
     /// # Errors

@@ -1,0 +1,101 @@
+//! Finding out whether this node's disk is one of the cluster's, and letting its replicas vote once it is.
+//!
+//! Runs on shard 0, beside everything else: a node whose disk is new, or not among the cluster's, opens its replicas and
+//! follows. What is agreed on, and why it is safe, is told in `founding`.
+
+use std::sync::Arc;
+
+use chronik_log::{Members, NodeIdentity};
+use chronik_replica::{Host, ReplicaError, Standing};
+use chronik_wire::types::{DirectoryId, NodeId};
+
+use crate::broker::Broker;
+use crate::founding::Progress;
+use crate::hosts::Hosts;
+use crate::node_state::NodeState;
+use crate::peer::NodeMessage;
+
+/// The start number in a statement that nobody asked for.
+const UNASKED: u64 = 0;
+
+/// Looks at the node's disk, which gets the id `fresh` if it is new, and sets the standing of the node's replicas on
+/// all its shards accordingly. Runs on shard 0 before the first replica is opened.
+pub(crate) fn open(node: &NodeState, hosts: &Hosts, fresh: DirectoryId) -> Result<(), ReplicaError> {
+    let disk = Arc::clone(hosts.own().borrow().disk());
+    let opened = NodeIdentity::open(disk, fresh)
+        .and_then(|identity| node.founding(|founding| founding.open(identity)));
+    opened.map_err(|source| ReplicaError::Identity { source })?;
+    if node.is_member() {
+        hosts.each(|host| host.set_standing(Standing::Voter));
+    }
+    Ok(())
+}
+
+/// Until the node is known to be a member, its replicas follow.
+pub(crate) fn await_standing(node: &NodeState, host: &mut Host) {
+    if !node.is_member() {
+        host.set_standing(Standing::Learner);
+    }
+}
+
+impl Broker {
+    /// Asks whoever may know what this node is; does nothing once it is known.
+    pub(crate) fn ask_for_standing(&self) {
+        for peer in self.node.founding(|founding| founding.to_ask()) {
+            self.node.send(peer, NodeMessage::StandingRequest { life: self.node.config.incarnation });
+        }
+    }
+
+    /// Says what this node is, to another one that asked in its life `life`.
+    pub(crate) fn on_standing_request(&self, from: NodeId, life: u64) {
+        if let Some((directory, members)) = self.node.founding(|founding| founding.statement()) {
+            self.node.send(from, NodeMessage::StandingReply { life, directory, members });
+        }
+    }
+
+    /// Another node says what it is.
+    pub(crate) fn on_standing_reply(
+        &self,
+        from: NodeId,
+        life: u64,
+        directory: DirectoryId,
+        members: &Members,
+    ) {
+        let heard = self.node.founding(|founding| founding.on_statement(from, life, directory, members));
+        let node = self.node.config.node.0;
+        match heard {
+            Ok(Progress::Wait) => {}
+            Ok(Progress::Tell) => {
+                tracing::info!(node, "every node is there with a new disk: the cluster is founded");
+                self.tell_everybody();
+            }
+            Ok(Progress::TellAgain) => self.on_standing_request(from, UNASKED),
+            Ok(Progress::Join) => {
+                self.tell_everybody();
+                self.vote();
+            }
+            Ok(Progress::Vote) => self.vote(),
+            Ok(Progress::Excluded(known)) => {
+                let known = known.map(|known| known.to_string());
+                tracing::warn!(
+                    node,
+                    known,
+                    "this node's disk is not the one the cluster knows; it follows, serves reads and has no vote"
+                );
+            }
+            Err(error) => {
+                tracing::error!(node, %error, "the disk does not take the list of the cluster's disks; trying again");
+            }
+        }
+    }
+
+    fn vote(&self) {
+        self.hosts.each(|host| host.set_standing(Standing::Voter));
+    }
+
+    fn tell_everybody(&self) {
+        for peer in self.other_nodes() {
+            self.on_standing_request(peer, UNASKED);
+        }
+    }
+}
