@@ -295,6 +295,49 @@ proptest! {
     }
 }
 
+/// Numbers at the borders of their types.
+const EXTREMES: [&str; 6] =
+    ["0", "1", "2147483647", "9223372036854775807", "4294967296", "9223372036854775806"];
+
+/// Replaces about one number in `one_in` by an extreme one; lines that are no events any more are left out.
+fn with_extremes(history: &History, seed: u64, one_in: u64) -> History {
+    let mut written = Vec::new();
+    history.write(&mut written).expect("a vector takes everything");
+    let text = String::from_utf8(written).expect("JSON is UTF-8");
+    let mut state = seed | 1;
+    let mut random = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 33
+    };
+    let mut events = Vec::new();
+    for line in text.lines() {
+        let mut changed = String::new();
+        let mut rest = line;
+        while let Some(begin) = rest.find(|character: char| character.is_ascii_digit()) {
+            let (before, number) = rest.split_at(begin);
+            let end = number.find(|character: char| !character.is_ascii_digit()).unwrap_or(number.len());
+            let is_changed = before.ends_with([':', ',', '[']) && random() % one_in == 0;
+            changed.push_str(before);
+            changed.push_str(if is_changed { EXTREMES[(random() % 6) as usize] } else { &number[..end] });
+            rest = &number[end..];
+        }
+        changed.push_str(rest);
+        events.extend(History::read(changed.as_bytes()).map(|history| history.events).unwrap_or_default());
+    }
+    History { events }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn test_no_number_makes_the_checker_panic(options in options(), seed in any::<u64>(), one_in in 2_u64..100) {
+        let spoilt = with_extremes(&generate(&options), seed, one_in);
+        let verdict = check(&spoilt);
+        prop_assert_eq!(verdict.statistics.events, spoilt.events.len() as u64);
+    }
+}
+
 /// Every way to spoil a history finds something to spoil in most of them; else the property above would prove nothing.
 #[test]
 fn test_most_histories_can_be_spoilt_in_each_way() {

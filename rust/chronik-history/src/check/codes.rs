@@ -123,7 +123,7 @@ fn judge_time(findings: &mut Findings<'_, '_>, id: EventId, event: &Event, pause
         .into_iter()
         .flatten()
         .map(|(from, to)| to.min(&returned_ns).saturating_sub(*from.max(&event.invoked_ns)))
-        .sum();
+        .fold(0, u64::saturating_add);
     if took_ns <= bound_ns.saturating_add(stood_still_ns) {
         return;
     }

@@ -206,10 +206,12 @@ fn records(records: &[Record]) -> String {
     list(records, |record| format!("{}={}", record.offset, value(&record.value)))
 }
 
+/// The first items and the last one.
 fn list<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
-    let mut text = items.iter().take(RECORDS_DESCRIBED_MAX).map(show).collect::<Vec<_>>().join(", ");
-    if items.len() > RECORDS_DESCRIBED_MAX {
-        let _ = write!(text, ", ... {} in all", items.len());
+    if items.len() <= RECORDS_DESCRIBED_MAX {
+        return format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", "));
     }
-    format!("[{text}]")
+    let head = items.iter().take(RECORDS_DESCRIBED_MAX - 1).map(&show).collect::<Vec<_>>().join(", ");
+    let last = items.last().map(show).unwrap_or_default();
+    format!("[{head}, ... {last}; {} in all]", items.len())
 }

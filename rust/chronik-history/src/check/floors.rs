@@ -9,7 +9,7 @@ use super::registers::{MaxRegister, MinAfter, Proof};
 use super::subjects::{EventId, KeyEvents, Subjects};
 use super::transactions::{TransactionId, Transactions};
 use super::values::{Fate, Values, fate};
-use crate::operation::{ACKS_ALL, Call, EARLIEST, Isolation, LATEST, ListArgs, Operation};
+use crate::operation::{ACKS_ALL, Call, Consistency, EARLIEST, Isolation, LATEST, ListArgs, Operation};
 
 /// Registers of one partition.
 #[derive(Debug, Default)]
@@ -103,11 +103,13 @@ impl Floors {
             let span = spans.entry(transaction).or_insert(Span {
                 opened_ns: event.invoked_ns,
                 opened_by: id,
+                last_sent_ns: event.invoked_ns,
                 first_offset,
                 closed_ns: whole.closed_ns,
                 closed_by: whole.closed_by,
             });
             span.first_offset = span.first_offset.min(first_offset);
+            span.last_sent_ns = span.last_sent_ns.max(event.invoked_ns);
         }
         spans
     }
@@ -122,7 +124,8 @@ fn stable_ends(ends: &MaxRegister, spans: &BTreeMap<TransactionId, Span>) -> Vec
     }
     for span in spans.values() {
         changes.push((span.opened_ns, Change::Opened, span.first_offset, span.opened_by));
-        if let Some(closed_by) = span.closed_by {
+        // One that was sent to after its end may be open again, for all we know.
+        if let Some(closed_by) = span.closed_by.filter(|_| span.closed_ns >= span.last_sent_ns) {
             changes.push((span.closed_ns, Change::Closed, span.first_offset, closed_by));
         }
     }
@@ -169,6 +172,7 @@ enum Change {
 struct Span {
     opened_ns: u64,
     opened_by: EventId,
+    last_sent_ns: u64,
     first_offset: i64,
     closed_ns: u64,
     closed_by: Option<EventId>,
@@ -212,7 +216,8 @@ impl Proofs {
             if let Some(log_start) = result.log_start.filter(|log_start| *log_start >= 0) {
                 self.seen_log_start.push(at(log_start));
             }
-            if !answer.is_redirect() {
+            // Only a gated answer knows the log start; a replica that lags may serve what is deleted elsewhere.
+            if !answer.is_redirect() && answer.args.consistency == Consistency::Linearizable {
                 let number =
                     result.log_start.filter(|start| *start >= 0).unwrap_or(i64::MAX).min(answer.args.offset);
                 self.readable.push(Proof { at_ns: answer.event.invoked_ns, number, event: answer.id });
@@ -226,6 +231,7 @@ impl Proofs {
         match (args.timestamp, args.isolation) {
             (LATEST, Isolation::ReadUncommitted) => self.seen_hw.push(proof),
             (LATEST, Isolation::ReadCommitted) => self.seen_lso.push(proof),
+            (EARLIEST, _) if args.consistency == Consistency::Local => self.seen_log_start.push(proof),
             (EARLIEST, _) => {
                 self.seen_log_start.push(proof);
                 self.readable.push(Proof { at_ns: subjects.event(id).invoked_ns, ..proof });

@@ -66,6 +66,9 @@ impl<'g> Gaps<'g> {
     }
 
     fn is_visible(&self, value: &Value<'_>, isolation: Isolation) -> bool {
+        if value.of_several_transactions {
+            return isolation == Isolation::ReadUncommitted;
+        }
         match (value.transaction, isolation) {
             (None, _) | (Some(_), Isolation::ReadUncommitted) => true,
             (Some(transaction), Isolation::ReadCommitted) => self.transactions.get(transaction).is_visible(),
@@ -126,6 +129,7 @@ fn judge_answer(
 /// Another record of the same transaction was shown to a `read_committed` reader.
 fn is_torn(gaps: &Gaps<'_>, value: &Value<'_>, isolation: Isolation) -> bool {
     isolation == Isolation::ReadCommitted
+        && !value.of_several_transactions
         && value.transaction.is_some_and(|id| gaps.transactions.get(id).shown.is_some())
 }
 
@@ -196,6 +200,7 @@ fn judge_final_phase(
         let Some(acknowledged) = value.acknowledged else { continue };
         let is_expected = value.read.is_none()
             && !value.lost
+            && !value.of_several_transactions
             && subjects.returned_ns(acknowledged) < final_ns
             && (value.offset < 0 || value.offset >= gaps.log_start);
         let transaction = value.transaction.map(|id| gaps.transactions.get(id));

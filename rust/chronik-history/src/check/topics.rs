@@ -3,12 +3,13 @@
 //! The life of a topic id has one beginning and one end. Once a creation was acknowledged, or somebody saw the topic,
 //! every later answer shows it, until somebody asks to delete it; once it is gone, no later answer shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::codes::no_key;
 use super::findings::{Findings, Story};
 use super::subjects::{EventId, Subjects};
-use crate::operation::{Call, MetaArgs, MetaResult, Operation};
+use crate::operation::{Call, Operation};
+use crate::text::Text;
 use crate::verdict::Rule;
 
 /// What is known of one topic id.
@@ -24,19 +25,20 @@ struct Life {
 /// A successful answer to a Metadata request.
 struct Shown<'a> {
     id: EventId,
-    args: &'a MetaArgs,
-    result: &'a MetaResult,
+    /// `None`: all topics.
+    asked: Option<BTreeSet<&'a str>>,
+    shown: BTreeSet<&'a str>,
     asked_ns: u64,
     returned_ns: u64,
 }
 
 impl Shown<'_> {
     fn covers(&self, topic: &str) -> bool {
-        self.args.topics.as_ref().is_none_or(|topics| topics.iter().any(|asked| asked.as_str() == topic))
+        self.asked.as_ref().is_none_or(|asked| asked.contains(topic))
     }
 
     fn shows(&self, topic: &str) -> bool {
-        self.result.topics.iter().any(|shown| shown.as_str() == topic)
+        self.shown.contains(topic)
     }
 }
 
@@ -60,7 +62,9 @@ fn answers<'a>(subjects: &Subjects<'a>) -> Vec<Shown<'a>> {
         match &event.operation {
             Operation::Meta(Call { args, result: Some(result) }) if event.is_ok() => {
                 let (asked_ns, returned_ns) = (event.invoked_ns, event.returned_ns?);
-                Some(Shown { id: *id, args, result, asked_ns, returned_ns })
+                let set = |topics: &'a [Text]| topics.iter().map(Text::as_str).collect();
+                let asked = args.topics.as_deref().map(set);
+                Some(Shown { id: *id, asked, shown: set(&result.topics), asked_ns, returned_ns })
             }
             _ => None,
         }
@@ -85,7 +89,7 @@ fn lives<'a>(subjects: &Subjects<'a>, answers: &[Shown<'a>]) -> BTreeMap<&'a str
         }
     }
     for answer in answers {
-        answer.result.topics.iter().for_each(|topic| alive(topic, answer.returned_ns, answer.id));
+        answer.shown.iter().for_each(|topic| alive(topic, answer.returned_ns, answer.id));
     }
     for (topic, delete) in &subjects.deleted {
         let Some(life) = lives.get_mut(topic) else { continue };

@@ -65,6 +65,8 @@ pub(super) struct Value<'a> {
     pub(super) repeatable: bool,
     producer: Option<Producer>,
     pub(super) transaction: Option<TransactionId>,
+    /// Attempts belong to different transactions: nobody can say which of them a reader sees.
+    pub(super) of_several_transactions: bool,
     /// Where it sits, as the first one said who knew; -1 if nobody did.
     pub(super) offset: i64,
     /// Who said so.
@@ -177,6 +179,7 @@ impl<'a> Values<'a> {
                     repeatable: args.may_repeat,
                     producer: args.producer,
                     transaction,
+                    of_several_transactions: false,
                     offset: -1,
                     offset_by: id,
                     read: None,
@@ -189,6 +192,7 @@ impl<'a> Values<'a> {
                 // Another attempt. Only the same numbers of the same producer keep it from being stored again.
                 let same_batch = args.producer.is_some() && args.producer == value.producer;
                 value.repeatable |= args.may_repeat || !same_batch;
+                value.of_several_transactions |= value.transaction != transaction;
                 value.failed &= fate == Fate::Failed;
             }
             if fate == Fate::Acknowledged {
@@ -277,7 +281,8 @@ impl<'a> Values<'a> {
         } else if value.failed && is_first_reading {
             accuse_wrong_failure(findings, subjects, key, value, answer, record);
         }
-        if value.transaction.is_some() && answer.args.isolation == Isolation::ReadCommitted {
+        let is_decided = value.transaction.is_some() && !value.of_several_transactions;
+        if is_decided && answer.args.isolation == Isolation::ReadCommitted {
             transactions.on_shown(findings, subjects, key, answer, record, self.get(id));
         }
     }
