@@ -28,10 +28,12 @@ pub enum ReadError {
         source: std::io::Error,
     },
     /// A line is longer than [`LINE_BYTES_MAX`].
-    #[error("line {line}: longer than {LINE_BYTES_MAX} bytes; a history has one event a line")]
+    #[error("line {line}: longer than {bytes_max} bytes; a history has one event a line")]
     LineTooLong {
         /// Number of the line, from 1.
         line: u64,
+        /// The bound.
+        bytes_max: usize,
     },
     /// A line is not an event.
     #[error("line {line}: not an event: {source}")]
@@ -163,6 +165,7 @@ pub fn write_event(out: &mut impl Write, event: &Event) -> std::io::Result<()> {
 #[derive(Debug)]
 pub struct Reader<R> {
     input: R,
+    line_bytes_max: usize,
     line: u64,
     buffer: Vec<u8>,
     texts: Interner,
@@ -171,7 +174,11 @@ pub struct Reader<R> {
 impl<R: BufRead> Reader<R> {
     /// A reader of these bytes.
     pub fn new(input: R) -> Self {
-        Self { input, line: 0, buffer: Vec::new(), texts: Interner::default() }
+        Self::with_line_bytes_max(input, LINE_BYTES_MAX)
+    }
+
+    fn with_line_bytes_max(input: R, line_bytes_max: usize) -> Self {
+        Self { input, line_bytes_max, line: 0, buffer: Vec::new(), texts: Interner::default() }
     }
 
     /// The next event, `None` at the end of the input. An event without `i` gets the number of its line.
@@ -183,15 +190,15 @@ impl<R: BufRead> Reader<R> {
             self.line += 1;
             let line = self.line;
             self.buffer.clear();
-            let mut bounded = (&mut self.input).take(LINE_BYTES_MAX as u64 + 1);
+            let mut bounded = (&mut self.input).take(self.line_bytes_max as u64 + 1);
             let read = bounded
                 .read_until(b'\n', &mut self.buffer)
                 .map_err(|source| ReadError::Io { line, source })?;
-            if read > LINE_BYTES_MAX {
-                return Err(ReadError::LineTooLong { line });
-            }
             if read == 0 {
                 return Ok(None);
+            }
+            if self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer).len() > self.line_bytes_max {
+                return Err(ReadError::LineTooLong { line, bytes_max: self.line_bytes_max });
             }
             let text = self.buffer.trim_ascii();
             if text.is_empty() || text.starts_with(b"#") {
@@ -321,5 +328,23 @@ impl History {
     /// When the writer fails.
     pub fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         self.events.iter().try_for_each(|event| write_event(out, event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_a_line_may_have_its_greatest_length_and_not_one_byte_more() {
+        let line = r#"{"t_inv_ns":1,"op":"dump","status":"info"}"#;
+        for end in ["", "\n", "\n\n"] {
+            let text = format!("{line}{end}");
+            let mut reader = Reader::with_line_bytes_max(text.as_bytes(), line.len());
+            assert!(reader.next_event().unwrap().is_some());
+            assert!(reader.next_event().unwrap().is_none());
+            let mut reader = Reader::with_line_bytes_max(text.as_bytes(), line.len() - 1);
+            assert!(matches!(reader.next_event(), Err(ReadError::LineTooLong { line: 1, .. })));
+        }
     }
 }
