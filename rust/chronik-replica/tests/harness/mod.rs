@@ -49,6 +49,14 @@ pub struct Flight {
     pub message: ReplicaMessage,
 }
 
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Arrived,
+    Lost,
+    Held,
+}
+
 pub type Filter = Box<dyn Fn(&Flight) -> bool>;
 
 pub struct World {
@@ -67,6 +75,8 @@ pub struct World {
     pub duplicate_percent: u64,
     pub log: Arc<LogConfig>,
     pub delivered: u64,
+    /// Every message and its fate, if somebody wants to tell the story.
+    pub journal: Option<Vec<(Fate, Flight)>>,
     random: u64,
     queue: VecDeque<Flight>,
 }
@@ -109,6 +119,7 @@ impl World {
             duplicate_percent: 0,
             log: Arc::new(LogConfig::default()),
             delivered: 0,
+            journal: None,
             random: 0x1234_5678,
             queue: VecDeque::new(),
         };
@@ -275,9 +286,10 @@ impl World {
 
     fn enqueue(&mut self, flight: Flight) {
         if self.cuts.contains(&(flight.from, flight.to)) {
-            return;
+            return self.note(Fate::Lost, &flight);
         }
         if self.hold.as_ref().is_some_and(|hold| hold(&flight)) {
+            self.note(Fate::Held, &flight);
             return self.held.push(flight);
         }
         if self.drop_percent > 0 && self.random(100) < self.drop_percent {
@@ -308,9 +320,18 @@ impl World {
         let message = ReplicaMessage::decode(Bytes::from(whole)).unwrap();
         assert_eq!(message, flight.message);
         self.delivered += 1;
+        let node = &self.nodes[&flight.to];
+        let listens = node.host.is_some() && !node.frozen;
+        self.note(if listens { Fate::Arrived } else { Fate::Lost }, &flight);
         let node = self.nodes.get_mut(&flight.to).unwrap();
-        if let Some(host) = node.host.as_mut().filter(|_| !node.frozen) {
+        if let Some(host) = node.host.as_mut().filter(|_| listens) {
             host.on_message(flight.from, flight.key, message);
+        }
+    }
+
+    fn note(&mut self, fate: Fate, flight: &Flight) {
+        if let Some(journal) = &mut self.journal {
+            journal.push((fate, flight.clone()));
         }
     }
 
