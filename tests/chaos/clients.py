@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import traceback
 from collections.abc import Callable
 from functools import partial
 
@@ -60,8 +61,8 @@ class RealClients:
     def _guard(self, name: str, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception as error:  # a client that died proves nothing
-            self.failures.append(f"{name} died: {error!r}")
+        except Exception:  # a client that died proves nothing
+            self.failures.append(f"{name} died: {traceback.format_exc()}")
 
     def _produce(self) -> None:
         producer = KafkaProducer(
