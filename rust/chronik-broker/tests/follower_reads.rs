@@ -279,9 +279,25 @@ fn followers_refuse_when_told_to() {
     let offset = cluster.send("t", "v");
     let refused = cluster.fetch(followers[0], "t", offset, 0);
     assert_eq!(refused.error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER);
-    assert_eq!(refused.current_leader.leader_id, leader.0);
     assert_claims_nothing(&refused);
     assert_eq!(values(&cluster.fetch(leader, "t", offset, 0)), vec!["v".to_owned()]);
+}
+
+#[test]
+fn the_leader_is_named_with_its_address_or_not_at_all() {
+    let (mut cluster, leader, followers) = cluster(&Options { followers_refuse: true, ..Options::default() });
+    // A client of version 12 has no address for a node that its metadata do not list.
+    let old = cluster.call(followers[0], FETCH_VERSION, &fetch_request("t", 0, 0));
+    assert_eq!(old.responses[0].partitions[0].error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    assert_eq!(old.responses[0].partitions[0].current_leader.leader_id, -1);
+    assert_eq!(old.node_endpoints, []);
+
+    let mut by_id = fetch_request("t", 0, 0);
+    by_id.topics[0].topic_id = cluster.key("t", 0).topic;
+    let new = cluster.call(followers[0], 16, &by_id);
+    assert_eq!(new.responses[0].partitions[0].error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    assert_eq!(new.responses[0].partitions[0].current_leader.leader_id, leader.0);
+    assert_eq!(new.node_endpoints.iter().map(|node| node.node_id).collect::<Vec<_>>(), vec![leader.0]);
 }
 
 #[test]

@@ -220,7 +220,9 @@ fn on_the_pinned_address_nobody_is_sent_elsewhere() {
     cluster.create_topic("t", 1, &[]);
     let follower = TWO;
     for (pinned, hinted) in [(false, 1), (true, 0)] {
-        let asked = cluster.ask(follower, pinned, 12, &fetch_request("t", 0, 0));
+        let mut request = fetch_request("t", 0, 0);
+        request.topics[0].topic_id = cluster.key("t", 0).topic;
+        let asked = cluster.ask(follower, pinned, 16, &request);
         let response = cluster.run(asked).expect("open").expect("answered");
         let data = &response.responses[0].partitions[0];
         assert_eq!(data.error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER);

@@ -5,8 +5,8 @@
 //! and one whose gate is still pending holds back the others' records for 250 ms at most. At a leader, a consumer that
 //! names its rack is told of a follower there (KIP-392), except on the pinned address; a follower that cannot pass its
 //! gate sends such a consumer back to the leader, if it knows one, with an answer that claims nothing.
-//! Versions: 7 sessions (KIP-227) · 9 leader epoch · 11 rack (KIP-392) · 12 divergence, leader hint · 13 topic ids ·
-//! 16 leader endpoints.
+//! Versions: 7 sessions (KIP-227) · 9 leader epoch · 11 rack (KIP-392) · 12 divergence · 13 topic ids · 16 leader hint
+//! with its endpoint (KIP-951; the field exists from 12, an address to go with it does not).
 //! Not done: 15 replica state (replication between brokers does not use Fetch).
 //! Tests: fetch tests of this crate, tests/test_read_your_writes.py, tests/test_rack_consumers.py.
 
@@ -373,8 +373,9 @@ impl Fetch {
             if !part.result.records.is_empty() {
                 served.insert((part.topic.clone(), part.spec.wanted.partition));
             }
-            if self.context.connection.pinned {
-                // This node is all that exists behind that address.
+            // Behind the pinned address this node is all that exists. Before the version that carries addresses, a client
+            // may not know the leader that is named: kafka-python then throws at its user. The error makes it ask.
+            if self.context.connection.pinned || self.context.version < ENDPOINTS_FROM {
                 part.result.current_leader = LeaderIdAndEpoch::default();
             }
             if !sessions.tell(session, &part.topic, &part.result) {
@@ -386,7 +387,7 @@ impl Fetch {
             push(&mut response.responses, &part.topic, part.result);
         }
         sessions.rotate(session, &served);
-        if self.context.version >= ENDPOINTS_FROM && !hints.is_empty() {
+        if !hints.is_empty() {
             response.node_endpoints = endpoints(&broker.node.image(), &hints);
         }
         response
