@@ -133,6 +133,7 @@ macro_rules! tests {
 tests! {
     batches: 1_000,
     bodies: 2_000,
+    broker: 400,
     codecs: 1_000,
     configuration: 500,
     connections: 500,

@@ -2,6 +2,7 @@
 
 pub mod batches;
 pub mod bodies;
+pub mod broker;
 pub mod codecs;
 pub mod configuration;
 pub mod connections;
@@ -28,6 +29,7 @@ macro_rules! targets {
 targets! {
     batches
     bodies
+    broker
     codecs
     configuration
     connections
