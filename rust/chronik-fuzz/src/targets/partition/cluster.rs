@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use chronik_log::{LogConfig, MemDisk, UnsyncedPolicy};
 use chronik_replica::{
-    Acks, AppendError, AppendReceiver, GateError, GatePass, Host, HostConfig, ReplicaCounters,
+    Acks, AppendError, AppendReceiver, Faults, GateError, GatePass, Host, HostConfig, ReplicaCounters,
     ReplicaMessage, ReplicaSpec, SyncJob, SyncMode, TopicSettings,
 };
 use chronik_wire::batch::{BatchBuilder, BatchView};
@@ -52,6 +52,7 @@ pub(super) struct Cluster {
     under_way: VecDeque<Flight>,
     cut_off: BTreeSet<usize>,
     log: Arc<LogConfig>,
+    planted: Faults,
     produces: Vec<(u32, AppendReceiver)>,
     reads: Vec<Waiting>,
     done_reads: Vec<Read>,
@@ -59,7 +60,7 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// `count` nodes that have just started.
-    pub(super) fn new(count: usize, segment_bytes: u64) -> Cluster {
+    pub(super) fn new(count: usize, segment_bytes: u64, planted: Faults) -> Cluster {
         let node = |_| Node { host: None, disk: MemDisk::new(), job: None, holds_syncs: false, lives: 0 };
         let mut cluster = Cluster {
             now_ms: 1_000,
@@ -67,6 +68,7 @@ impl Cluster {
             under_way: VecDeque::new(),
             cut_off: BTreeSet::new(),
             log: Arc::new(LogConfig { segment_bytes, tail_bytes: 2_000, ..LogConfig::default() }),
+            planted,
             produces: Vec::new(),
             reads: Vec::new(),
             done_reads: Vec::new(),
@@ -90,6 +92,7 @@ impl Cluster {
         let config = HostConfig {
             incarnation: target.lives << 8 | node as u64,
             sync: SyncMode::Deferred,
+            faults: self.planted,
             ..HostConfig::for_test(id(node))
         };
         let counters = Arc::new(ReplicaCounters::default());
@@ -114,6 +117,7 @@ impl Cluster {
         target.host = None;
         target.job = None;
         target.disk.crash(policy);
+        self.reads.retain(|waiting| waiting.node != node);
     }
 
     /// Nothing reaches or leaves the node from now on.
@@ -279,15 +283,15 @@ impl Cluster {
     /// Reads that the gate let through see everything at once.
     fn answer_reads(&mut self, node: usize) {
         let mut passed = Vec::new();
-        self.reads.retain_mut(|waiting| match waiting.gate.try_recv() {
-            Err(TryRecvError::Empty) => true,
-            Ok(Ok(_)) if waiting.node == node => {
-                passed.push(waiting.began);
-                false
+        let here = |waiting: &mut Waiting| waiting.node == node;
+        for mut waiting in self.reads.extract_if(.., here).collect::<Vec<_>>() {
+            match waiting.gate.try_recv() {
+                Err(TryRecvError::Empty) => self.reads.push(waiting),
+                Ok(Ok(_)) => passed.push(waiting.began),
+                // An honest error.
+                Ok(Err(_)) | Err(TryRecvError::Closed) => {}
             }
-            // Refused, or the node is gone: an honest error.
-            _ => false,
-        });
+        }
         for began in passed {
             let read = self.view(node, began);
             self.done_reads.push(read);

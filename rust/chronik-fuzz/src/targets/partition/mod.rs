@@ -9,6 +9,7 @@ mod cluster;
 mod model;
 
 use chronik_log::UnsyncedPolicy;
+use chronik_replica::Faults;
 
 use self::cluster::Cluster;
 use self::model::Model;
@@ -24,8 +25,12 @@ const PATIENCE_MS: u64 = 20_000;
 
 /// The input is a sequence of operations, each a byte and its operands.
 pub fn run(data: &[u8]) -> Verdict {
+    run_with(Faults::default(), data)
+}
+
+fn run_with(planted: Faults, data: &[u8]) -> Verdict {
     let mut input = Input::new(data);
-    let mut cluster = Cluster::new(NODES, 300 + 4 * u64::from(input.byte()));
+    let mut cluster = Cluster::new(NODES, 300 + 4 * u64::from(input.byte()), planted);
     let mut model = Model::default();
     for _ in 0..OPERATIONS_MAX {
         if input.is_empty() {
@@ -110,16 +115,17 @@ fn finish(cluster: &mut Cluster, model: &mut Model) {
     model.check(&contents[0]);
 }
 
-/// A partition that has healed takes new batches, if need be once a transfer of leadership has been given up.
+/// A partition that has healed takes new batches, once a transfer of leadership has been decided or given up.
 fn takes_a_batch(cluster: &mut Cluster, model: &mut Model, give_up_ms: u64) {
     loop {
-        let leader = cluster.leader().expect("a partition that is done has a leader");
-        let batch = model.send(None, 1);
-        cluster.produce(leader, batch);
-        cluster.ticks(1);
-        collect(cluster, model);
-        if model.is_acknowledged(batch.number) {
-            return;
+        if let Some(leader) = cluster.leader() {
+            let batch = model.send(None, 1);
+            cluster.produce(leader, batch);
+            cluster.ticks(1);
+            collect(cluster, model);
+            if model.is_acknowledged(batch.number) {
+                return;
+            }
         }
         assert!(cluster.now_ms() < give_up_ms, "healed, and takes no batch: {}", cluster.describe());
         cluster.ticks(4);
@@ -141,4 +147,23 @@ pub fn seeds() -> Vec<Vec<u8>> {
         with(&[14, 1, 200, SETTLE, 14, 2, 1, 6, 39]),
         with(&[10 + 64, 3, 3, 3, 3, 3, 3, SETTLE, 14, 1, 255, SETTLE, 11, 6, 39, 12]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chronik_replica::GateMode;
+    use std::panic::catch_unwind;
+
+    /// What the target is worth: without the read gate a follower that is cut off shows an old end.
+    #[test]
+    fn a_partition_without_its_gate_is_caught() {
+        const THIRD: u8 = 2 << 6;
+        let (ticks, produce, settle, isolate, read) = (6, 3, 5, 10, 15);
+        let cut_off =
+            [0, ticks, 20, produce, settle, isolate + THIRD, produce, settle, read + THIRD, ticks, 39];
+        assert_eq!(run(&cut_off), Verdict::Accepted);
+        let off = Faults { gate: GateMode::Off };
+        assert!(catch_unwind(|| run_with(off, &cut_off)).is_err(), "a stale read was not noticed");
+    }
 }
