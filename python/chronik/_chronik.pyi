@@ -103,6 +103,9 @@ class Cluster:
     def crash(self, node: int, unsynced: str) -> None:
         """Stops a node and drops, tears or keeps its unsynced bytes."""
 
+    def wipe(self, node: int) -> None:
+        """Takes a node's disk away, and stops the node if it runs."""
+
     def restart(self, node: int) -> None:
         """Starts a stopped node again on its address."""
 

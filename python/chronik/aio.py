@@ -61,7 +61,7 @@ class AsyncNode:
 
     @property
     def is_running(self) -> bool:
-        """False after ``kill`` or ``crash``, until ``restart``."""
+        """False after ``kill``, ``crash`` or ``wipe``, until ``restart``."""
         return self._node.is_running
 
     async def kill(self) -> None:
@@ -71,6 +71,10 @@ class AsyncNode:
     async def crash(self, unsynced: str = "drop") -> None:
         """As :meth:`chronik.Node.crash`."""
         await asyncio.to_thread(self._node.crash, unsynced)
+
+    async def wipe(self) -> None:
+        """As :meth:`chronik.Node.wipe`."""
+        await asyncio.to_thread(self._node.wipe)
 
     async def restart(self) -> None:
         """As :meth:`chronik.Node.restart`."""

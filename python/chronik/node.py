@@ -74,7 +74,7 @@ class Node:
 
     @property
     def is_running(self) -> bool:
-        """False after ``kill`` or ``crash``, until ``restart``."""
+        """False after ``kill``, ``crash`` or ``wipe``, until ``restart``."""
         return self._cluster._is_node_running(self._id)
 
     def kill(self) -> None:
@@ -86,8 +86,16 @@ class Node:
         _options.choice("unsynced", unsynced, UNSYNCED)
         self._cluster._running_engine().crash(self._id, unsynced)
 
+    def wipe(self) -> None:
+        """Takes the node's disk away, and the node with it if it runs; ``restart`` starts it on an empty one.
+
+        From then on the node follows and serves reads without a vote: a cluster of three that lost a disk needs its two
+        other nodes for every acknowledgement and election.
+        """
+        self._cluster._running_engine().wipe(self._id)
+
     def restart(self) -> None:
-        """Starts a killed or crashed node again, on the same addresses and data."""
+        """Starts a node that is down again, on the same addresses and what its disk holds."""
         self._cluster._running_engine().restart(self._id)
 
     def freeze(self) -> None:

@@ -23,6 +23,31 @@ fn on_files(folder: &Path, durability: Durability, transport: Transport) -> Clus
 }
 
 #[test]
+fn a_folder_that_was_emptied_makes_a_follower_of_its_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = on_files(folder.path(), Durability::Fsync, Transport::InProcess);
+    cluster.create_topic("t", Some(1), Some(3), &BTreeMap::new()).unwrap();
+    for _ in 0..3 {
+        produce_acked(&cluster, "t", b"x");
+    }
+    let wiped = cluster.leader("t", 0).unwrap();
+    cluster.wipe(wiped).unwrap();
+    let left = std::fs::read_dir(folder.path().join(format!("node-{wiped}"))).unwrap();
+    assert!(left.flatten().all(|entry| entry.path().is_file()), "data is left");
+    cluster.restart(wiped).unwrap();
+    let mut client = Client::to(&cluster, wiped);
+    eventually("the records are back", || client.latest("t").unwrap() == Ok(3));
+    cluster.stop().unwrap();
+
+    // It is the folder that has no vote: a new cluster on all of them knows it.
+    let cluster = on_files(folder.path(), Durability::Fsync, Transport::InProcess);
+    let mut client = Client::to(&cluster, wiped);
+    eventually("the records are still there", || client.latest("t").unwrap() == Ok(3));
+    assert_ne!(cluster.leader("t", 0).unwrap(), wiped);
+    assert!(cluster.stats()["learner_answers"] > 0);
+}
+
+#[test]
 fn a_cluster_on_files_finds_its_records_again() {
     for (durability, transport) in [
         (Durability::Fsync, Transport::InProcess),

@@ -35,6 +35,11 @@ fn crashes_and_a_power_cut_lose_nothing_acknowledged() {
 }
 
 #[test]
+fn a_wiped_node_follows_without_a_vote() {
+    scenarios::a_wiped_node_follows_without_a_vote(CARRIED);
+}
+
+#[test]
 fn slow_and_lossy_links_are_survived() {
     scenarios::slow_and_lossy_links_are_survived(CARRIED);
 }

@@ -226,6 +226,11 @@ impl Cluster {
         self.call(py, |cluster| cluster.crash(NodeId(node), unsynced))
     }
 
+    /// Takes a node's disk away, and stops the node if it runs.
+    fn wipe(&self, py: Python<'_>, node: i32) -> PyResult<()> {
+        self.call(py, |cluster| cluster.wipe(NodeId(node)))
+    }
+
     /// Starts a stopped node again on its address.
     fn restart(&self, py: Python<'_>, node: i32) -> PyResult<()> {
         self.call(py, |cluster| cluster.restart(NodeId(node)))

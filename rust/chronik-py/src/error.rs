@@ -50,7 +50,9 @@ fn cluster_class(error: &ClusterError) -> &'static str {
         | ClusterError::InvalidConfig(_)
         | ClusterError::NotAReplica { .. } => "InvalidValueError",
         ClusterError::PortInUse { .. } | ClusterError::Bind { .. } => "AddressError",
-        ClusterError::DataDirectory { .. } | ClusterError::System { .. } => "SystemRefusedError",
+        ClusterError::DataDirectory { .. } | ClusterError::Disk { .. } | ClusterError::System { .. } => {
+            "SystemRefusedError"
+        }
         ClusterError::TimedOut { .. } | ClusterError::StillRunning { .. } => "ClusterTimeoutError",
         ClusterError::UnknownNode { .. }
         | ClusterError::UnknownTopic { .. }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chronik_log::{Disk, FileDisk, MemDisk, UnsyncedPolicy};
+use chronik_log::{Disk, DiskError, FileDisk, MemDisk, UnsyncedPolicy};
 
 use parking_lot::Mutex;
 
@@ -56,6 +56,12 @@ impl NodeDisk {
         if let NodeDisk::Memory(disk) = self {
             disk.kill();
         }
+    }
+
+    /// Everything on the disk is lost. The folder and its lock stay.
+    pub(crate) fn wipe(&self) -> Result<(), DiskError> {
+        let disk = self.handle();
+        disk.list_dirs()?.iter().try_for_each(|dir| disk.remove_dir(dir))
     }
 
     /// The machine died. Files cannot lose what the operating system has taken: there it is the same as a kill.

@@ -33,6 +33,14 @@ pub enum ClusterError {
         /// What is wrong with it, and what to do.
         problem: String,
     },
+    /// A node's disk that does not do what it was asked.
+    #[error("the disk of node {node}: {problem}")]
+    Disk {
+        /// The node.
+        node: NodeId,
+        /// What it said.
+        problem: String,
+    },
     /// The system gave no thread, socket or timer.
     #[error("the system refused {what}: {source}")]
     System {

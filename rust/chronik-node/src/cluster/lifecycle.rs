@@ -25,6 +25,8 @@ enum End {
     Kill,
     /// The machine dies: unsynced bytes go the given way.
     Crash(Unsynced),
+    /// The machine is lost with its disk.
+    Wipe,
 }
 
 impl Cluster {
@@ -51,6 +53,15 @@ impl Cluster {
         self.take_down(node, End::Crash(unsynced))
     }
 
+    /// Takes a node's disk away, and the node with it if it runs: it starts again with an empty one, under the same id.
+    /// The cluster knows the difference: the node follows and serves reads from then on, without a vote.
+    pub fn wipe(&self, node: NodeId) -> Result<(), ClusterError> {
+        match self.take_down(node, End::Wipe) {
+            Err(ClusterError::NotRunning { .. }) => self.record(node)?.wipe_disk(),
+            taken => taken,
+        }
+    }
+
     /// Starts a node again, with its disk and its ports. Returns when it accepts clients and, if a majority runs and no
     /// link is faulty, the others know it.
     pub fn restart(&self, node: NodeId) -> Result<(), ClusterError> {
@@ -70,12 +81,13 @@ impl Cluster {
             self.start_brokers(vec![node])?;
             self.open_doors(node, doors)?;
         }
-        let awake = self.nodes.iter().filter(|record| record.awake().is_some()).count();
+        let votes = |record: &&NodeRecord| record.awake().is_some_and(|state| state.is_member());
+        let voters = self.nodes.iter().filter(votes).count();
         let frozen = self
             .nodes
             .iter()
             .any(|record| matches!(*record.presence(), Presence::Running { frozen: true, .. }));
-        if 2 * awake > self.nodes.len() && !frozen && !self.links_faulty.load(Ordering::Relaxed) {
+        if 2 * voters > self.nodes.len() && !frozen && !self.links_faulty.load(Ordering::Relaxed) {
             self.await_joined(limits::CONTROL_TIMEOUT)?;
         }
         Ok(())
@@ -127,15 +139,19 @@ impl Cluster {
         match end {
             End::Kill => record.disk.kill(),
             End::Crash(unsynced) => record.disk.crash(unsynced, os_random_u64()),
+            End::Wipe => record.disk.kill(),
         }
         record.say(match end {
             End::Kill => "killed",
             End::Crash(_) => "crashed",
+            End::Wipe => "lost with its disk",
         });
+        let wiped = if matches!(end, End::Wipe) { record.wipe_disk() } else { Ok(()) };
         // If somebody snatched a port in between, the restart will say so.
         *presence = Presence::Down(record.addresses.hold().ok());
         drop(presence);
-        self.tell_others(node)
+        self.tell_others(node)?;
+        wiped
     }
 
     /// A dead process resets its connections, so the others know at once, unless the link to them is cut.

@@ -92,6 +92,12 @@ impl NodeRecord {
         tracing::info!("{what}");
     }
 
+    /// Empties the disk of a node that is down.
+    pub(crate) fn wipe_disk(&self) -> Result<(), ClusterError> {
+        let node = self.node();
+        self.disk.wipe().map_err(|error| ClusterError::Disk { node, problem: error.to_string() })
+    }
+
     /// The cluster has stopped: no port and no folder is kept.
     pub(crate) fn forget(&self) {
         self.disk.release();

@@ -171,6 +171,34 @@ pub fn crashes_and_a_power_cut_lose_nothing_acknowledged(carried: Carried) {
     assert_eq!(produce_acked(&cluster, "t", b"after the power cut"), end);
 }
 
+/// A node that lost its disk holds everything again and serves reads, and counts for nobody's quorum.
+pub fn a_wiped_node_follows_without_a_vote(carried: Carried) {
+    let cluster = carried.cluster();
+    assert_eq!(produce_acked(&cluster, "t", b"before"), 0);
+    let followers = cluster.followers("t", 0).unwrap();
+    let (wiped, other) = (followers[0], followers[1]);
+    cluster.wipe(wiped).unwrap();
+    assert!(!cluster.node(wiped).unwrap().running);
+    cluster.wipe(wiped).unwrap();
+    assert_eq!(produce_acked(&cluster, "t", b"without it"), 1);
+    cluster.restart(wiped).unwrap();
+    let served = stat(&cluster, wiped, "fetches_served_as_follower");
+    readable_everywhere(&cluster, 2);
+    assert!(stat(&cluster, wiped, "fetches_served_as_follower") > served, "another node served it");
+
+    let leader = cluster.leader("t", 0).unwrap();
+    let refused = |cluster: &Cluster| stat(cluster, wiped, "votes_refused_unknown_directory");
+    cluster.kill(other).unwrap();
+    let before = refused(&cluster);
+    eventually("the leader to step down and ask for votes", || refused(&cluster) > before);
+    let mut answer = Client::to(&cluster, leader);
+    let alone = answer.produce("t", b"on one member");
+    assert!(!matches!(alone, Ok(Ok(_))), "acknowledged by one member of three: {alone:?}");
+    cluster.restart(other).unwrap();
+    let offset = produce_acked(&cluster, "t", b"after");
+    readable_everywhere(&cluster, offset + 1);
+}
+
 /// Faulty links delay and lose messages; acknowledged records stay readable everywhere.
 pub fn slow_and_lossy_links_are_survived(carried: Carried) {
     let cluster = carried.cluster();
