@@ -27,6 +27,7 @@ FULL_SECONDS = (0.5, 3.0)
 DELAY_MS = (5, 150)
 DISK_ROOM_BYTES_MAX = 20_000
 REST_SECONDS = (0.1, 1.0)
+WIPED_READS = 20
 TOUR_PACE = 0.2
 
 
@@ -171,6 +172,15 @@ class Faults:
             self._servers.fill_disk(node, self._servers.largest_file_bytes(node) + room)
             self._rest(FULL_SECONDS)
             self._servers.free_disk(node)
+
+    def wipe(self) -> None:
+        """The data of one node is lost. It never votes again, so this is for the end of a run."""
+        node = self._victim()
+        with self._fault("wipe", f"data of node {node} lost", paused=[node]):
+            self._servers.kill(node)
+            self._servers.wipe(node)
+            self._servers.start(node)
+            self._history.wait_for_reads(WIPED_READS, [node], timeout=WHOLE_SECONDS)
 
     # Inside.
 

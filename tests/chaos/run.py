@@ -71,6 +71,7 @@ def _work(
             history.wait_for_writes(10)
             disturb(faults)
             faults.heal()
+            faults.wipe()
         outcome.problems += clients.failures
     if not clients.sent or not clients.consumed:
         outcome.problems.append(f"kafka-python sent {clients.sent} and consumed {clients.consumed} records")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,6 +89,10 @@ class Servers:
     def free_disk(self, id: int) -> None:
         pid = self._running[id].pid
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    def wipe(self, id: int) -> None:
+        """All files of a node that does not run are gone."""
+        shutil.rmtree(self._folder / f"data{id}")
 
     # What they say.
 
