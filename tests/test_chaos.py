@@ -22,6 +22,12 @@ def test_every_fault_once_breaks_no_promise(tmp_path: Path):
     assert_that_all_clients_saw_it(tmp_path / HISTORY_FILE)
 
 
+def test_control_without_the_gate_chaos_finds_lies(tmp_path: Path):
+    outcome = run(tmp_path, SEED, Faults.isolate, read_gate=False)
+    assert any("stale-read" in problem for problem in outcome.problems)
+    assert outcome.faults["isolate"] == 1
+
+
 def assert_that_all_clients_saw_it(history: Path) -> None:
     with history.open() as lines:
         events = [json.loads(line) for line in lines]

@@ -25,6 +25,7 @@ CUT_SECONDS = (0.3, 6.0)
 DOWN_SECONDS = (0.1, 2.0)
 FULL_SECONDS = (0.5, 3.0)
 DELAY_MS = (5, 150)
+CLIENTS_SHARE = 0.3
 DISK_ROOM_BYTES_MAX = 20_000
 REST_SECONDS = (0.1, 1.0)
 WIPED_READS = 20
@@ -152,8 +153,13 @@ class Faults:
     def delay(self) -> None:
         a, b = self._pair()
         ms = self._random.randint(*DELAY_MS)
-        with self._fault("delay", f"{ms} ms from node {a} to node {b}"):
-            self._network.delay(a, b, ms)
+        of_clients = self._random.random() < CLIENTS_SHARE
+        who = f"between clients and node {a}" if of_clients else f"from node {a} to node {b}"
+        with self._fault("delay", f"{ms} ms {who}"):
+            if of_clients:
+                self._network.delay_clients(a, ms)
+            else:
+                self._network.delay(a, b, ms)
             self._rest(CUT_SECONDS)
             self._recover()
 
@@ -166,10 +172,13 @@ class Faults:
     # Disks.
 
     def fill_disk(self) -> None:
+        """The log of the topic cannot grow, or no file at all can, the state of votes included."""
         node = self._victim()
         room = self._random.randint(0, DISK_ROOM_BYTES_MAX)
-        with self._fault("disk full", f"disk of node {node} full after {room} bytes"):
-            self._servers.fill_disk(node, self._servers.largest_file_bytes(node) + room)
+        limit = self._random.choice((0, self._servers.largest_file_bytes(node) + room))
+        text = f"no file of node {node} may grow" + (f" beyond {limit} bytes" if limit else "")
+        with self._fault("disk full", text):
+            self._servers.fill_disk(node, limit)
             self._rest(FULL_SECONDS)
             self._servers.free_disk(node)
 

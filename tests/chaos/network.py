@@ -82,6 +82,12 @@ class Network:
         """What goes from a to b takes that long, and up to twice that."""
         self._shape(f"{a}>{b}", "forward", delay_ms=ms)
 
+    def delay_clients(self, node: int, ms: float) -> None:
+        """What goes between clients and a node takes that long in each direction, and up to twice that."""
+        for way in ("forward", "backward"):
+            self._shape(f"client>{node}", way, delay_ms=ms)
+            self._shape(f"client>{node}-pinned", way, delay_ms=ms)
+
     def reset(self, name: str) -> None:
         """Ends all connections of a link, such as "1>2", "client>1" or "client>1-pinned"."""
         self._command({"reset": name})

@@ -32,11 +32,14 @@ class Outcome:
     """Anomalies of the checker, and whatever else must not happen."""
 
 
-def run(folder: Path, seed: int, disturb: Callable[[Faults], None]) -> Outcome:
-    """Runs servers below a folder and disturbs them; history and logs stay in the folder."""
+def run(folder: Path, seed: int, disturb: Callable[[Faults], None], *, read_gate: bool = True) -> Outcome:
+    """Runs servers below a folder and disturbs them; history and logs stay in the folder.
+
+    Without the read gate replicas lie, which shows that the run would find it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     outcome = Outcome(seed, folder)
-    servers = Servers(folder)
+    servers = Servers(folder, read_gate=read_gate)
     try:
         with Connection(servers.addresses[NODES[0]]) as connection:
             connection.create_topic(TOPIC, 1, len(NODES))

@@ -26,8 +26,9 @@ PROGRAM = Path(sys.executable).parent / "chronik-server"
 class Servers:
     """The processes, their files below one folder, and their network."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, read_gate: bool = True) -> None:
         self._folder = folder
+        self._read_gate = read_gate
         ports = iter(free_ports(len(NODES) * len(LISTENERS)))
         self._real = {id: Addresses(*(f"127.0.0.1:{next(ports)}" for _ in LISTENERS)) for id in NODES}
         self.network = Network(self._real)
@@ -161,7 +162,8 @@ class Servers:
             bind = {{ kafka = "{real.kafka}", raft = "{real.raft}" }}
             advertise = {{ kafka = "{self.addresses[id]}" }}
         """
-        (self._folder / f"node{id}.toml").write_text(text + peers)
+        config = "" if self._read_gate else '\n[config]\n"chronik.test.gate" = "off"\n'
+        (self._folder / f"node{id}.toml").write_text(text + peers + config)
 
     def _peer(self, seen_from: int, id: int) -> str:
         raft = self._real[id].raft if id == seen_from else f"127.0.0.1:{self.network.raft_port(seen_from, id)}"
