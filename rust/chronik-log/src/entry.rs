@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! 0 magic · 4 crc of place and 8..64 · 8 data crc · 12 data length · 16 index · 24 term · 32 base offset
-//! 40 max timestamp · 48 synced through · 56 offset count · 60 kind · 61..64 zero        (big endian)
+//! 40 max timestamp · 48 synced through · 56 offset count · 60 kind · 61 by sync · 62..64 zero   (big endian)
 //! ```
 //! For a batch the data crc covers its first 21 bytes only: the rest is covered by the batch's own CRC, which
 //! is one of those 21 bytes. So no payload is passed over twice, and still no byte is uncovered.
@@ -131,6 +131,8 @@ pub(crate) struct EntryHeader {
     pub(crate) offset_count: u32,
     pub(crate) max_timestamp: i64,
     pub(crate) synced_through: Index,
+    /// Whether the log syncs, so that `synced_through` speaks of syncs and not of mere writes.
+    pub(crate) by_sync: bool,
     pub(crate) data_length: u32,
     data_crc: u32,
 }
@@ -169,6 +171,7 @@ impl EntryHeader {
             offset_count,
             max_timestamp,
             synced_through,
+            by_sync: true,
             data_length: u32::try_from(entry.data.len())
                 .map_err(|_| "payload is larger than an entry may be")?,
             data_crc: data_crc(entry.kind, &entry.data),
@@ -199,7 +202,8 @@ impl EntryHeader {
         out.put_u64(self.synced_through.0);
         out.put_u32(self.offset_count);
         out.put_u8(self.kind as u8);
-        out.put_slice(&[0; 3]);
+        out.put_u8(u8::from(self.by_sync));
+        out.put_slice(&[0; 2]);
         debug_assert_eq!(out.len() - start, ENTRY_HEADER_BYTES);
         let crc = place.crc(&out[start + FIELDS_START..]);
         out[start + 4..start + 8].copy_from_slice(&crc.to_be_bytes());
@@ -224,6 +228,7 @@ impl EntryHeader {
             offset_count: u32::from_be_bytes(array(raw, 56)),
             max_timestamp: i64::from_be_bytes(array(raw, 40)),
             synced_through: Index(u64::from_be_bytes(array(raw, 48))),
+            by_sync: raw[61] != 0,
             data_length: u32::from_be_bytes(array(raw, 12)),
             data_crc: u32::from_be_bytes(array(raw, 8)),
         };

@@ -70,8 +70,9 @@ impl PartitionLog {
             assert!(entry.term >= term, "entry {index} of term {} follows term {term}", entry.term);
             // Without fsync, written counts as persisted: so damage before a later entry is never a torn tail.
             let promised = if self.config.fsync { synced_through } else { index.prev() };
-            let header = EntryHeader::describe(entry, end, promised)
+            let mut header = EntryHeader::describe(entry, end, promised)
                 .map_err(|reason| LogError::InvalidEntry { index, term: entry.term, reason })?;
+            header.by_sync = self.config.fsync;
             end = header.next_offset();
             term = entry.term;
             index = index.next();

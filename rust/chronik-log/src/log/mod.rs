@@ -4,6 +4,7 @@
 //! and share the fields below. Owns the partition's directory; must not look into records, decide what is
 //! committed, or know the time.
 
+mod adopt;
 mod append;
 mod kafka_read;
 mod raft_read;

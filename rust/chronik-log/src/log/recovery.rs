@@ -108,6 +108,8 @@ struct Recovery {
     last_term: Term,
     /// Largest index that anything on disk says was synced.
     known_synced: Index,
+    /// First entry that a sync which failed may have left in the page cache and not on the disk.
+    doubtful_from: Index,
     report: RecoveryReport,
 }
 
@@ -145,6 +147,7 @@ impl Recovery {
             end_offset: first_offset,
             last_term,
             known_synced: state.synced_through,
+            doubtful_from: state.synced_through.next(),
             report: RecoveryReport::default(),
         })
     }
@@ -219,6 +222,9 @@ impl Recovery {
                     self.end_offset = segment.end_offset;
                     self.last_term = header.term;
                     self.known_synced = self.known_synced.max(header.synced_through);
+                    // What was written without fsync was never taken for clean by a failed one.
+                    let clear = if header.by_sync { header.synced_through } else { header.index };
+                    self.doubtful_from = self.doubtful_from.max(clear.next());
                 }
                 Err(fault) => {
                     let reason = self.damage_of(fault)?;
@@ -412,7 +418,7 @@ impl Recovery {
             log.write_state(log.state)?;
         }
         if log.config.fsync && !is_new {
-            log.sync_recovered()?;
+            log.adopt(self.doubtful_from)?;
         }
         Ok(log)
     }
@@ -427,21 +433,6 @@ impl Recovery {
 
     fn path(&self, first_index: Index) -> String {
         format!("{}/{}", self.dir, segment::file_name(self.state.generation, first_index))
-    }
-}
-
-impl PartitionLog {
-    /// Syncs what a killed process left in the page cache, and writes down that it is synced.
-    ///
-    /// What the state file says is believed here, but not what entries say: without fsync they call persisted
-    /// what was only written.
-    fn sync_recovered(&mut self) -> Result<(), LogError> {
-        let last = self.last_index();
-        for at in self.segment_of_index(self.state.synced_through.next())..self.segments.len() {
-            self.open_segment(at)?.sync()?;
-        }
-        self.disk.sync_dir(&self.dir)?;
-        self.write_state_durably(LogState { synced_through: last, ..self.state })
     }
 }
 

@@ -109,6 +109,9 @@ fn a_large_payload_is_shared_and_never_copied() {
     let from_tail = log.read(Offset(0), Offset(1), 1, true).unwrap();
     assert_eq!(from_tail.batches[0].as_ptr(), entry.data.as_ptr());
     log.sync_now().unwrap();
+    // Opening writes anew what no later entry calls synced.
+    let later = Entry { base_offset: Offset(1), ..noop(2, 1) };
+    log.append(std::slice::from_ref(&later)).unwrap();
     drop(log);
     let log = PartitionLog::open(Arc::new(disk), DIR, Arc::default()).unwrap();
     let from_disk = log.read(Offset(0), Offset(1), 1, true).unwrap();
@@ -547,6 +550,23 @@ fn without_fsync_nothing_is_dirty_and_damage_in_the_middle_is_still_found() {
     log.set_config(Arc::default()).unwrap();
     disk.crash(UnsyncedPolicy::Drop);
     assert_eq!(open(&disk).unwrap().last_index(), Index(5), "turning fsync on syncs what was there");
+}
+
+#[test]
+fn what_a_failed_sync_forgot_is_written_again_when_the_process_restarts() {
+    let disk = MemDisk::new();
+    let mut log = filled(&disk, 10);
+    log.append(&entries(11..=24, 1)).unwrap();
+    disk.fail_next_syncs(3);
+    assert!(log.sync_now().is_err());
+    disk.kill();
+    disk.clear_faults();
+    // The next life finds the entries and counts them as persisted.
+    assert_eq!(open(&disk).unwrap().last_index(), Index(24));
+    disk.crash(UnsyncedPolicy::Drop);
+    let log = open(&disk).unwrap();
+    assert_eq!(log.last_index(), Index(24), "promised, and lost with the power");
+    assert_eq!(log.entries(Index(11), Index(25), u64::MAX).unwrap().len(), 14);
 }
 
 #[test]

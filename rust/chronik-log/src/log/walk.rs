@@ -17,8 +17,9 @@ use crate::segment::{self, SegmentId};
 /// An entry met on a walk; its payload is read only on demand.
 pub(super) struct Met<'a> {
     pub(super) header: EntryHeader,
+    /// Where in its segment it lies.
+    pub(super) position: u64,
     reader: &'a mut SegmentReader,
-    position: u64,
 }
 
 impl Met<'_> {
@@ -68,7 +69,7 @@ impl PartitionLog {
             while position < end {
                 let fault = |fault| self.read_error(at, position, fault);
                 let Some(header) = reader.header(position).map_err(fault)? else { break };
-                let mut met = Met { header, reader: &mut reader, position };
+                let mut met = Met { header, position, reader: &mut reader };
                 if let ControlFlow::Break(value) = visit(&mut met).map_err(fault)? {
                     return Ok(Some(value));
                 }

@@ -33,8 +33,23 @@ impl Chunk {
 /// What brings back the durable bytes of a range that was overwritten or cut.
 #[derive(Debug)]
 enum Undo {
-    Overwrite { start: u64, end: u64, old: Vec<Chunk> },
-    Truncate { length: u64, old: Vec<Chunk> },
+    /// `forgotten`: a sync of these bytes failed, and the system takes them for clean now. No later sync writes them.
+    Overwrite {
+        start: u64,
+        end: u64,
+        old: Vec<Chunk>,
+        forgotten: bool,
+    },
+    Truncate {
+        length: u64,
+        old: Vec<Chunk>,
+    },
+}
+
+impl Undo {
+    fn is_forgotten(&self) -> bool {
+        matches!(self, Undo::Overwrite { forgotten: true, .. })
+    }
 }
 
 /// Content of a file, live and durable.
@@ -87,8 +102,12 @@ impl Content {
     }
 
     pub(super) fn write_at(&mut self, position: u64, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.close_slab();
         let end = position + bytes.len() as u64;
+        self.remind(position, end);
         let old = self.cut(position, end);
         if position < self.clean_length {
             self.remember_overwrite(position, end.min(self.clean_length), old);
@@ -104,6 +123,7 @@ impl Content {
             return;
         }
         self.close_slab();
+        self.remind(length, self.length);
         let mut old = self.cut(length, self.length);
         self.length = length;
         if length < self.clean_length {
@@ -141,7 +161,62 @@ impl Content {
 
     pub(super) fn sync(&mut self) {
         self.clean_length = self.length;
-        self.undo = Vec::new();
+        if !self.undo.is_empty() {
+            self.undo.retain(Undo::is_forgotten);
+        }
+    }
+
+    /// A sync failed: the system has dropped its knowledge of what was not written, and shows the bytes until the
+    /// power goes. Only writing them again makes them dirty again.
+    pub(super) fn fail_sync(&mut self) {
+        for undo in &mut self.undo {
+            if let Undo::Overwrite { forgotten, .. } = undo {
+                *forgotten = true;
+            }
+        }
+        if self.clean_length < self.length {
+            let (start, end) = (self.clean_length, self.length);
+            self.undo.push(Undo::Overwrite { start, end, old: Vec::new(), forgotten: true });
+            self.clean_length = self.length;
+        }
+    }
+
+    /// These bytes are written or cut: what was forgotten of them is not any more.
+    fn remind(&mut self, from: u64, to: u64) {
+        if !self.undo.iter().any(Undo::is_forgotten) {
+            return;
+        }
+        let mut undo = Vec::with_capacity(self.undo.len() + 2);
+        for known in self.undo.drain(..) {
+            match known {
+                Undo::Overwrite { start, end, old, forgotten: true } => {
+                    let (low, high) = (from.clamp(start, end), to.clamp(start, end));
+                    for (start, end, forgotten) in [(start, low, true), (low, high, false), (high, end, true)]
+                    {
+                        if start < end {
+                            let old = old.iter().filter_map(|chunk| chunk.within(start, end)).collect();
+                            undo.push(Undo::Overwrite { start, end, old, forgotten });
+                        }
+                    }
+                }
+                other => undo.push(other),
+            }
+        }
+        self.undo = undo;
+    }
+
+    /// The power goes: bytes that the system had forgotten are not on the disk.
+    fn lose_forgotten(&mut self) {
+        let mut at = 0;
+        while at < self.undo.len() {
+            if self.undo[at].is_forgotten() {
+                // Nothing newer overlaps it: that would have reminded the system.
+                let undo = self.undo.remove(at);
+                self.revert(undo);
+            } else {
+                at += 1;
+            }
+        }
     }
 
     pub(super) fn flip_bit(&mut self, byte: u64, bit: u8) -> bool {
@@ -159,6 +234,7 @@ impl Content {
     /// The machine loses power: what was not synced is gone.
     pub(super) fn crash_drop(&mut self) {
         self.close_slab();
+        self.lose_forgotten();
         self.truncate_clean();
         while let Some(undo) = self.undo.pop() {
             self.revert(undo);
@@ -172,6 +248,7 @@ impl Content {
     /// sector.
     pub(super) fn crash_torn(&mut self, random: &mut SplitMix) {
         self.close_slab();
+        self.lose_forgotten();
         let truncations: Vec<usize> =
             (0..self.undo.len()).filter(|at| matches!(self.undo[*at], Undo::Truncate { .. })).collect();
         let survivors = below(random, truncations.len() + 1);
@@ -217,7 +294,7 @@ impl Content {
             .undo
             .drain(since..)
             .filter_map(|undo| match undo {
-                Undo::Overwrite { start, end, old } => Some((start, end, old)),
+                Undo::Overwrite { start, end, old, .. } => Some((start, end, old)),
                 Undo::Truncate { .. } => None,
             })
             .collect();
@@ -246,7 +323,7 @@ impl Content {
 
     fn revert(&mut self, undo: Undo) {
         let (start, old) = match undo {
-            Undo::Overwrite { start, end, old } => {
+            Undo::Overwrite { start, end, old, .. } => {
                 self.cut(start, end);
                 (start, old)
             }
@@ -273,10 +350,10 @@ impl Content {
         }
         // The same slot written again and again needs only its first, durable, content.
         let known = self.undo.last().is_some_and(
-            |undo| matches!(undo, Undo::Overwrite { start: s, end: e, .. } if *s == start && *e == end),
+            |undo| matches!(undo, Undo::Overwrite { start: s, end: e, .. } if *s == start && *e == end && !undo.is_forgotten()),
         );
         if !known {
-            self.undo.push(Undo::Overwrite { start, end, old });
+            self.undo.push(Undo::Overwrite { start, end, old, forgotten: false });
             self.bound_undo();
         }
     }
@@ -472,6 +549,22 @@ mod tests {
             9,
             "each slot as of any of its three writes, in every combination: {slots:?}"
         );
+    }
+
+    #[test]
+    fn a_failed_sync_forgets_what_only_a_new_write_brings_back() {
+        let mut content = Content::default();
+        append(&mut content, b"abcd");
+        content.sync();
+        content.write_at(0, b"XY");
+        append(&mut content, b"efgh");
+        content.fail_sync();
+        assert_eq!(all(&content), b"XYcdefgh", "it is seen for as long as there is power");
+        content.write_at(4, b"ef");
+        append(&mut content, b"ij");
+        content.sync();
+        content.crash_drop();
+        assert_eq!(all(&content), b"abcdef\0\0ij", "the second sync wrote what was new");
     }
 
     #[test]

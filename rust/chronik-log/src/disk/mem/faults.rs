@@ -23,7 +23,8 @@ pub enum DiskFault {
     MisdirectedRead,
     /// A write fails with an I/O error. The first half of an append has arrived all the same.
     Write,
-    /// A sync fails, and the file refuses writes and syncs until the node restarts.
+    /// A sync fails, and the file refuses writes and syncs until the node restarts. What it should have written is
+    /// seen until the power goes, and no later sync writes it: the system takes it for clean.
     Sync,
     /// The sync of a directory fails.
     SyncDir,

@@ -126,6 +126,7 @@ impl DiskFile for MemFile {
         let device = &self.shared.device;
         if let Err(error) = self.check(DiskFault::Sync, "sync") {
             content.sync_failed_in = Some(self.incarnation);
+            content.fail_sync();
             return Err(error);
         }
         device.syncs.fetch_add(1, Ordering::Relaxed);
