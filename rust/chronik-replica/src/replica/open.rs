@@ -1,8 +1,10 @@
 //! Birth of a replica: open the log, restore the newest snapshot, start raft at the restored index.
 
+use std::collections::BTreeSet;
+
 use chronik_log::{Index, LogError, PartitionLog, Term};
 use chronik_mutants::{Mutant, planted};
-use chronik_wire::types::NodeId;
+use chronik_wire::types::{NodeId, PartitionKey};
 use raft::{Config, RawNode, ReadOnlyOption};
 
 use super::{Leadership, Replica, acks, lead, sleep};
@@ -11,7 +13,7 @@ use crate::counters::ReplicaCounters;
 use crate::error::ReplicaError;
 use crate::gate::{BarrierDesk, ReadGate};
 use crate::host::shared::Shared;
-use crate::ids::raft_id;
+use crate::ids::{node_of, raft_id};
 use crate::insync::InSync;
 use crate::limits;
 use crate::producers::Producers;
@@ -37,6 +39,7 @@ impl Replica {
             if !stored.conf_state.is_empty() {
                 voters = storage::decode_voters(stored.conf_state)
                     .map_err(|source| ReplicaError::Snapshot { key, source })?;
+                check_voters(&voters, key, shared.config.node)?;
             }
             applied = stored.index;
             // The log start is written without a sync: a crash may have taken it back to before the snapshot, and
@@ -118,6 +121,15 @@ fn check(spec: &ReplicaSpec, shared: &Shared) -> Result<(), ReplicaError> {
     Err(ReplicaError::InvalidSpec { key: spec.key, reason })
 }
 
+/// Raft asserts that a leader is among its voters. What a disk says is no reason to assert anything.
+fn check_voters(voters: &[u64], key: PartitionKey, node: NodeId) -> Result<(), ReplicaError> {
+    let distinct: BTreeSet<u64> = voters.iter().copied().filter(|voter| node_of(*voter).is_some()).collect();
+    if distinct.len() == voters.len() && distinct.contains(&raft_id(node)) {
+        return Ok(());
+    }
+    Err(ReplicaError::ForeignVoters { key, node })
+}
+
 fn start_raft(store: LogStorage, applied: Index, shared: &Shared) -> raft::Result<RawNode<LogStorage>> {
     let mut config = Config {
         id: raft_id(shared.config.node),
@@ -143,9 +155,24 @@ fn start_raft(store: LogStorage, applied: Index, shared: &Shared) -> raft::Resul
     Ok(raw)
 }
 
-pub(super) fn restore_error(key: chronik_wire::types::PartitionKey, error: RestoreError) -> ReplicaError {
+pub(super) fn restore_error(key: PartitionKey, error: RestoreError) -> ReplicaError {
     match error {
         RestoreError::Codec(source) => ReplicaError::Snapshot { key, source },
         RestoreError::Machine(source) => ReplicaError::Machine { key, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn voters_are_distinct_nodes_and_this_one_is_among_them() {
+        let key = PartitionKey::META;
+        let check = |voters: &[u64]| check_voters(voters, key, NodeId(1)).is_ok();
+        assert!(check(&[2]) && check(&[1, 2, 3]));
+        for wrong in [&[][..], &[1, 3], &[2, 2], &[0, 2], &[2, u64::MAX]] {
+            assert!(!check(wrong), "{wrong:?}");
+        }
     }
 }
