@@ -2,25 +2,27 @@
 
 use super::{broker_keys, topic_keys};
 
-/// A name longer than this is no typing mistake.
-const NAME_BYTES_MAX: usize = 100;
+/// Most edits between a typing mistake and what was meant. Keeps the search cheap: a request may name thousands of
+/// configurations that do not exist, and every replica of the metadata group answers each.
+const EDITS_MAX: usize = 4;
 
 /// The configuration name with the fewest single-character edits to `name`, unless even that is too
 /// far to be meant.
 pub fn nearest(name: &str) -> Option<&'static str> {
-    if name.len() > NAME_BYTES_MAX {
-        return None;
-    }
-    let (distance, near) = broker_keys()
+    let allowed = EDITS_MAX.min(name.len() / 3);
+    broker_keys()
         .iter()
         .chain(topic_keys())
-        .map(|key| (distance(name.as_bytes(), key.name.as_bytes()), key.name))
-        .min()?;
-    (distance <= name.len() / 3).then_some(near)
+        .filter_map(|key| Some((distance(name.as_bytes(), key.name.as_bytes(), allowed)?, key.name)))
+        .min()
+        .map(|(_, near)| near)
 }
 
-/// Levenshtein distance.
-fn distance(a: &[u8], b: &[u8]) -> usize {
+/// Levenshtein distance; `None` above `allowed`, as soon as that is certain.
+fn distance(a: &[u8], b: &[u8], allowed: usize) -> Option<usize> {
+    if a.len().abs_diff(b.len()) > allowed {
+        return None;
+    }
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (above, left) in a.iter().zip(1..) {
         let mut diagonal = left - 1;
@@ -28,14 +30,19 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
         if let Some(first) = row.first_mut() {
             *first = left;
         }
+        let mut fewest = left;
         for (cell, right) in row.iter_mut().skip(1).zip(b) {
             let replaced = diagonal + usize::from(above != right);
             diagonal = *cell;
             previous = replaced.min(*cell + 1).min(previous + 1);
             *cell = previous;
+            fewest = fewest.min(previous);
+        }
+        if fewest > allowed {
+            return None;
         }
     }
-    row.last().copied().unwrap_or(a.len())
+    row.last().copied().filter(|edits| *edits <= allowed)
 }
 
 #[cfg(test)]
@@ -45,8 +52,9 @@ mod tests {
     #[test]
     fn distances_are_edits() {
         for (a, b, edits) in [("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("same", "same", 0)] {
-            assert_eq!(distance(a.as_bytes(), b.as_bytes()), edits, "{a} {b}");
+            assert_eq!(distance(a.as_bytes(), b.as_bytes(), edits), Some(edits), "{a} {b}");
         }
+        assert_eq!(distance(b"kitten", b"sitting", 2), None);
     }
 
     #[test]
