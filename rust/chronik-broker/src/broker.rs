@@ -11,6 +11,7 @@ use chronik_replica::{Host, Replica, ReplicaError, ReplicaSpec, TopicSettings};
 use chronik_wire::types::{DirectoryId, NodeId, PartitionKey};
 
 use crate::fetch_session::SessionCache;
+use crate::forward::ForwardsTaken;
 use crate::hosts::Hosts;
 use crate::limits;
 use crate::membership;
@@ -31,6 +32,7 @@ pub struct Broker {
     pub(crate) sessions: RefCell<SessionCache>,
     pub(crate) topic_configs: TopicConfigs,
     pub(crate) producer_ids: ProducerIds,
+    pub(crate) forwards_taken: RefCell<ForwardsTaken>,
 }
 
 impl Broker {
@@ -55,6 +57,7 @@ impl Broker {
             sessions,
             topic_configs: TopicConfigs::default(),
             producer_ids: ProducerIds::default(),
+            forwards_taken: RefCell::default(),
         }))
     }
 
@@ -131,7 +134,7 @@ impl Broker {
             }
             NodeMessage::AwaitTopicsReply { call } => self.node.answer_call(call, CallAnswer::Done),
             NodeMessage::ForwardRequest { call, frame } => {
-                self.world.spawn(Box::pin(Rc::clone(self).serve_forwarded(from, call, frame)));
+                self.on_forwarded(from, call, frame);
             }
             NodeMessage::ForwardReply { call, frame } => {
                 self.node.answer_call(call, frame.map_or(CallAnswer::Refused, CallAnswer::Bytes));

@@ -3,6 +3,7 @@
 //!
 //! What travels is an ordinary Produce request of one batch, so the leader treats it like any other.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -20,6 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::broker::Broker;
 use crate::connection::Connection;
+use crate::limits;
 use crate::node_state::CallAnswer;
 use crate::peer::NodeMessage;
 use crate::world::until;
@@ -93,8 +95,15 @@ impl Broker {
         }
     }
 
-    /// Serves a request that another node forwarded for one of its clients.
-    pub(crate) async fn serve_forwarded(self: Rc<Self>, from: NodeId, call: u64, frame: Bytes) {
+    /// Takes a request that another node forwarded for one of its clients. One that comes twice is served once: the
+    /// batch in it may carry no sequence number that would show that it is known.
+    pub(crate) fn on_forwarded(self: &Rc<Self>, from: NodeId, call: u64, frame: Bytes) {
+        if self.forwards_taken.borrow_mut().take(from, call) {
+            self.world.spawn(Box::pin(Rc::clone(self).serve_forwarded(from, call, frame)));
+        }
+    }
+
+    async fn serve_forwarded(self: Rc<Self>, from: NodeId, call: u64, frame: Bytes) {
         let peer = SocketAddr::from(([0, 0, 0, 0], 0));
         let connection = Connection { id: 0, peer, pinned: false };
         let response = match self.handle(&connection, frame).await {
@@ -102,6 +111,29 @@ impl Broker {
             Ok(None) | Err(_) => None,
         };
         self.node.send(from, NodeMessage::ForwardReply { call, frame: response });
+    }
+}
+
+/// The newest forwarded requests, by sender and call.
+#[derive(Default)]
+pub(crate) struct ForwardsTaken {
+    known: BTreeSet<(NodeId, u64)>,
+    order: VecDeque<(NodeId, u64)>,
+}
+
+impl ForwardsTaken {
+    /// True the first time.
+    fn take(&mut self, from: NodeId, call: u64) -> bool {
+        if !self.known.insert((from, call)) {
+            return false;
+        }
+        self.order.push_back((from, call));
+        if self.order.len() > limits::FORWARDS_REMEMBERED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
     }
 }
 
@@ -116,4 +148,20 @@ fn request_frame(request: &ProduceRequest) -> Option<Bytes> {
 fn first_result(frame: Bytes) -> Option<PartitionProduceResponse> {
     let (_, response) = decode_response::<ProduceRequest>(frame, VERSION).ok()?;
     response.responses.into_iter().next()?.partition_responses.into_iter().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forwarded_request_is_taken_once_and_memory_is_bounded() {
+        let mut taken = ForwardsTaken::default();
+        assert!(taken.take(NodeId(1), 7) && taken.take(NodeId(2), 7));
+        assert!(!taken.take(NodeId(1), 7), "the same call of the same node");
+        for call in 0..2 * limits::FORWARDS_REMEMBERED_MAX as u64 {
+            taken.take(NodeId(3), call);
+        }
+        assert_eq!(taken.known.len(), limits::FORWARDS_REMEMBERED_MAX);
+    }
 }

@@ -27,6 +27,8 @@ pub const INTERNAL_CALL_TIMEOUT_MS: u64 = 5_000;
 pub const PRODUCER_ID_TIMEOUT_MS: u64 = 2_000;
 /// Controller calls waiting for an answer from another node.
 pub const PENDING_CALLS_MAX: usize = 10_000;
+/// Forwarded requests that are remembered so that a copy is not served again.
+pub const FORWARDS_REMEMBERED_MAX: usize = 4_096;
 /// Pause before a controller call is sent again when nothing was heard of it.
 pub const CALL_RESEND_MS: u64 = 500;
 /// Node messages queued towards the transport between two turns.
