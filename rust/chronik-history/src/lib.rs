@@ -32,7 +32,7 @@ mod operation;
 mod text;
 mod verdict;
 
-pub use check::check;
+pub use check::{check, describe};
 pub use event::{Event, History, Role, Status};
 pub use json::{ReadError, Reader, write_event};
 pub use operation::*;

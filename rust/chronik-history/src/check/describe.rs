@@ -25,7 +25,7 @@ pub(super) fn value(text: &Text) -> String {
 }
 
 /// The event in one line: number, time, client, node, what it asked, what it got.
-pub(super) fn describe(event: &Event) -> String {
+pub fn describe(event: &Event) -> String {
     let mut line = format!("#{} {}", event.number, seconds(event.invoked_ns));
     match event.returned_ns {
         Some(returned_ns) => line.push_str(&format!(" to {}", seconds(returned_ns))),

@@ -22,6 +22,8 @@ mod topics;
 mod transactions;
 mod values;
 
+pub use describe::describe;
+
 use crate::event::History;
 use crate::operation::Operation;
 use crate::verdict::{Statistics, Verdict};
