@@ -1,0 +1,300 @@
+//! Clients: they speak the protocol to nodes over the switchboard and write down what they saw.
+//!
+//! Who decides nothing here: a client knows what a Kafka client can know, apart from the ids of the topics, and its
+//! history is judged by a checker that knows no broker.
+
+mod admin;
+mod consumer;
+mod final_reads;
+mod producer;
+mod readers;
+mod requests;
+mod sessions;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use chronik_history::{Event, History, Operation, Status, Text};
+use chronik_wire::api::Request;
+use chronik_wire::header::{decode_response, request_frame};
+use chronik_wire::types::{NodeId, TopicId};
+
+use crate::plan::WorkloadPlan;
+use crate::random::Random;
+use crate::switchboard::{CallError, Switchboard};
+
+pub(crate) use admin::{Topic, create_topics};
+pub(crate) use final_reads::read_everything;
+
+/// Time after which a client gives an answer up, in microseconds: more than any honest answer takes.
+const PATIENCE_US: u64 = 15_000_000;
+/// Pause after a failure, in microseconds.
+const BACKOFF_US: u64 = 100_000;
+
+/// Longest rest between two lives of a topic, in microseconds.
+const REST_US: u64 = 1_000_000;
+
+/// One partition that clients use.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) topic: Rc<str>,
+    pub(crate) id: TopicId,
+    pub(crate) partition: i32,
+    /// `topic id/partition`, as histories name it.
+    pub(crate) key: Text,
+}
+
+impl Place {
+    pub(crate) fn new(topic: &Rc<str>, id: TopicId, partition: i32) -> Place {
+        Place {
+            topic: Rc::clone(topic),
+            id,
+            partition,
+            key: Text::from(format!("{topic}-{:x}/{partition}", id.0 >> 96)),
+        }
+    }
+}
+
+/// What all clients of a run share.
+pub(crate) struct Crowd {
+    pub(crate) board: Rc<Switchboard>,
+    pub(crate) nodes: Vec<NodeId>,
+    pub(crate) plan: WorkloadPlan,
+    /// How long honest waits may take beyond their length, in per mille: clocks of nodes run slower.
+    pub(crate) slowest_per_mille: u64,
+    pub(crate) history: RefCell<History>,
+    /// No client begins anything new.
+    pub(crate) closing: Cell<bool>,
+    /// Clients that have not ended.
+    pub(crate) active: Cell<usize>,
+    /// The largest end that anybody has proved, by key.
+    ends: RefCell<BTreeMap<Text, i64>>,
+    /// Sends that were acknowledged.
+    pub(crate) acknowledged: Cell<u64>,
+    /// What clients were told that no well-behaved client may be told.
+    pub(crate) complaints: RefCell<Vec<String>>,
+}
+
+impl Crowd {
+    pub(crate) fn new(
+        board: &Rc<Switchboard>,
+        nodes: Vec<NodeId>,
+        plan: WorkloadPlan,
+        slowest_per_mille: u64,
+    ) -> Rc<Crowd> {
+        Rc::new(Crowd {
+            board: Rc::clone(board),
+            nodes,
+            plan,
+            slowest_per_mille,
+            history: RefCell::default(),
+            closing: Cell::new(false),
+            active: Cell::new(0),
+            ends: RefCell::default(),
+            acknowledged: Cell::new(0),
+            complaints: RefCell::default(),
+        })
+    }
+
+    /// Starts every client of the plan.
+    pub(crate) fn start(self: &Rc<Self>, topics: &[Topic], random: &mut Random) {
+        let places: Rc<[Place]> = topics.iter().flat_map(Topic::places).collect();
+        let mut number = 0;
+        let mut client = |name: &str, home: Option<NodeId>| {
+            number += 1;
+            Client::new(self, &format!("{name}-{number}"), home, random.fork(number))
+        };
+        for _ in 0..self.plan.writers {
+            self.run(producer::write(client("writer", None), Rc::clone(&places)));
+        }
+        for turn in 0..self.plan.idempotent_writers {
+            if let Some(place) = places.get(turn % places.len().max(1)) {
+                self.run(producer::write_exactly_once(client("idempotent", None), place.clone()));
+            }
+        }
+        for node in &self.nodes {
+            for _ in 0..self.plan.end_readers {
+                self.run(readers::watch_the_end(client("end-reader", Some(*node)), Rc::clone(&places)));
+            }
+            for _ in 0..self.plan.session_readers {
+                self.run(sessions::watch_all(client("session-reader", Some(*node)), Rc::clone(&places)));
+            }
+            for _ in 0..self.plan.scanners {
+                self.run(readers::scan(client("scanner", Some(*node)), Rc::clone(&places)));
+            }
+        }
+        for _ in 0..self.plan.consumers {
+            self.run(consumer::follow(client("consumer", None), Rc::clone(&places)));
+        }
+        if self.plan.topic_churn {
+            self.run(admin::churn(client("admin", None)));
+        }
+    }
+
+    fn run(self: &Rc<Self>, future: impl Future<Output = ()> + 'static) {
+        self.active.set(self.active.get() + 1);
+        let crowd = Rc::clone(self);
+        self.board.spawn_client(Box::pin(async move {
+            future.await;
+            crowd.active.set(crowd.active.get() - 1);
+        }));
+    }
+
+    /// The largest end that anybody has proved.
+    pub(crate) fn proved_end(&self, place: &Place) -> i64 {
+        self.ends.borrow().get(&place.key).copied().unwrap_or(0)
+    }
+
+    fn prove_end(&self, place: &Place, end: i64) {
+        let mut ends = self.ends.borrow_mut();
+        let known = ends.entry(place.key.clone()).or_default();
+        *known = (*known).max(end);
+    }
+
+    /// Writes down that something not of a client begins: a phase.
+    pub(crate) fn mark(&self, operation: Operation) {
+        let mut event = Event::invoked(self.board.stamp_ns(), "sim", "", operation);
+        event.returned_ns = Some(self.board.stamp_ns());
+        event.status = Status::Ok;
+        self.history.borrow_mut().push(event);
+    }
+}
+
+/// One client: a name, a connection and luck of its own.
+pub(crate) struct Client {
+    pub(crate) crowd: Rc<Crowd>,
+    pub(crate) name: Text,
+    /// The node it always asks, if there is one.
+    home: Option<NodeId>,
+    random: RefCell<Random>,
+    connection: Cell<u64>,
+}
+
+impl Client {
+    pub(crate) fn new(crowd: &Rc<Crowd>, name: &str, home: Option<NodeId>, random: Random) -> Client {
+        let connection = Cell::new(crowd.board.connect());
+        Client {
+            crowd: Rc::clone(crowd),
+            name: Text::from(name),
+            home,
+            random: RefCell::new(random),
+            connection,
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.crowd.closing.get()
+    }
+
+    fn below(&self, bound: u64) -> u64 {
+        self.random.borrow_mut().below(bound)
+    }
+
+    fn chance(&self, per_mille: u64) -> bool {
+        self.random.borrow_mut().chance(per_mille)
+    }
+
+    fn pick<'a, T>(&self, items: &'a [T]) -> Option<&'a T> {
+        self.random.borrow_mut().pick(items)
+    }
+
+    fn some_node(&self) -> NodeId {
+        self.pick(&self.crowd.nodes).copied().unwrap_or(NodeId(1))
+    }
+
+    fn complain(&self, text: String) {
+        self.crowd.complaints.borrow_mut().push(format!("{}: {text}", self.name));
+    }
+
+    async fn pause(&self) {
+        let mean_us = self.crowd.plan.pause_ms * 1_000;
+        let for_us = 1 + self.random.borrow_mut().around(mean_us);
+        self.crowd.board.sleep(for_us).await;
+    }
+
+    async fn rest(&self) {
+        let for_us = self.below(REST_US);
+        self.crowd.board.sleep(for_us).await;
+    }
+
+    async fn back_off(&self) {
+        let for_us = BACKOFF_US / 2 + self.below(BACKOFF_US);
+        self.crowd.board.sleep(for_us).await;
+    }
+
+    /// Sends a request and waits for its answer. A connection that failed is replaced.
+    async fn ask<R: Request>(
+        &self,
+        node: NodeId,
+        pinned: bool,
+        version: i16,
+        request: &R,
+    ) -> Result<Option<R::Response>, CallError> {
+        self.ask_for(PATIENCE_US, node, pinned, version, request).await
+    }
+
+    /// The same for an impatient client, which gives up after `patience_us`.
+    async fn ask_for<R: Request>(
+        &self,
+        patience_us: u64,
+        node: NodeId,
+        pinned: bool,
+        version: i16,
+        request: &R,
+    ) -> Result<Option<R::Response>, CallError> {
+        let pieces =
+            request_frame(version, 7, Some(&self.name), request).expect("a request of our own encodes");
+        let frame = Bytes::from(pieces.concat()).slice(4..);
+        let answer = self.crowd.board.call(self.connection.get(), node, pinned, frame, patience_us).await;
+        match answer {
+            Ok(None) => Ok(None),
+            Ok(Some(frame)) => {
+                let (_, response) =
+                    decode_response::<R>(frame, version).expect("an answer of the broker decodes");
+                Ok(Some(response))
+            }
+            Err(error) => {
+                self.crowd.board.disconnect(self.connection.get());
+                self.connection.set(self.crowd.board.connect());
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes down that an operation begins. Complete it with [`Client::returned`].
+    fn invoked(&self, node: NodeId, key: &Text, operation: Operation) -> Pending {
+        let mut event =
+            Event::invoked(self.crowd.board.stamp_ns(), self.name.clone(), key.clone(), operation);
+        event.node = Some(node.0);
+        let invoked_us = self.crowd.board.now_us();
+        Pending { place: self.crowd.history.borrow_mut().push(event), node, invoked_us }
+    }
+
+    /// Writes down how an operation ended.
+    fn returned(&self, pending: &Pending, error: i16, status: Status, change: impl FnOnce(&mut Operation)) {
+        let mut history = self.crowd.history.borrow_mut();
+        let Some(event) = history.events.get_mut(pending.place) else { return };
+        event.returned_ns = Some(self.crowd.board.stamp_ns());
+        event.error = error;
+        event.status = status;
+        change(&mut event.operation);
+        self.crowd.board.tell_operation(|| chronik_history::describe(event));
+    }
+
+    /// How late an honest answer may be: what the node was asked to wait at most, on a clock that may run slow. `None`
+    /// if the node stood still meanwhile.
+    fn bound_ms(&self, pending: &Pending, wait_ms: u64) -> Option<u64> {
+        let disturbed = self.crowd.board.disturbed_since(pending.node, pending.invoked_us);
+        (!disturbed).then(|| wait_ms * 1_000 / self.crowd.slowest_per_mille.max(1))
+    }
+}
+
+/// An operation under way.
+struct Pending {
+    place: usize,
+    node: NodeId,
+    invoked_us: u64,
+}

@@ -1,0 +1,123 @@
+//! Questions about the cluster from outside: who leads, what has been counted, whether the replicas are equal.
+
+use std::collections::BTreeMap;
+
+use chronik_log::Index;
+use chronik_wire::types::{NodeId, PartitionKey};
+
+use super::Simulation;
+
+/// Bytes of entries compared at a time.
+const COMPARE_BYTES: u64 = 1 << 20;
+
+impl Simulation {
+    /// The partitions of all topics that some node knows, without the metadata's.
+    pub(crate) fn partitions(&self) -> Vec<PartitionKey> {
+        let mut keys: Vec<PartitionKey> = self.hosted().map(|(_, key)| key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys.retain(|key| *key != PartitionKey::META);
+        keys
+    }
+
+    fn hosted(&self) -> impl Iterator<Item = (NodeId, PartitionKey)> + '_ {
+        self.seats.iter().flat_map(|(id, seat)| {
+            let keys = seat.running.iter().flat_map(|node| node.host.borrow().keys().collect::<Vec<_>>());
+            keys.map(|key| (*id, key))
+        })
+    }
+
+    /// Whoever believes to lead a partition in the highest term.
+    pub(crate) fn leader(&self, key: PartitionKey) -> Option<NodeId> {
+        let candidates = self.seats.iter().filter_map(|(id, seat)| {
+            let host = seat.running.as_ref()?.host.borrow();
+            let replica = host.replica(key)?;
+            replica.leads().then(|| (replica.term(), *id))
+        });
+        candidates.max().map(|(_, id)| id)
+    }
+
+    /// Nodes that run, and whose disk was never damaged.
+    pub(crate) fn healthy(&self) -> Vec<NodeId> {
+        let healthy = self.seats.iter().filter(|(_, seat)| seat.running.is_some() && !seat.damaged);
+        healthy.map(|(id, _)| *id).collect()
+    }
+
+    /// Why nodes could not start.
+    pub(crate) fn dead(&self) -> Vec<(NodeId, bool, String)> {
+        let dead = self.seats.iter().filter(|(_, seat)| seat.running.is_none());
+        dead.map(|(id, seat)| (*id, seat.damaged, seat.dead.clone().unwrap_or_default())).collect()
+    }
+
+    /// Everything the nodes have counted, over all lives.
+    pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
+        let mut sum: BTreeMap<String, u64> = BTreeMap::new();
+        for seat in self.seats.values() {
+            let mut own = seat.replica_counters.to_map();
+            seat.broker_counters.snapshot(&mut own);
+            own.into_iter().for_each(|(name, count)| *sum.entry(name).or_default() += count);
+        }
+        sum
+    }
+
+    /// Why the replicas of healthy nodes are not equal yet; `None` when they are, byte for byte.
+    pub(crate) fn difference(&self) -> Option<String> {
+        let healthy = self.healthy();
+        self.partitions().into_iter().chain([PartitionKey::META]).find_map(|key| {
+            let mut ends = Vec::new();
+            for id in &healthy {
+                match self.end_of(*id, key) {
+                    Ok(end) => ends.push((*id, end)),
+                    Err(reason) => return Some(reason),
+                }
+            }
+            let (first, rest) = ends.split_first()?;
+            rest.iter().find_map(|other| {
+                if other.1 != first.1 {
+                    return Some(format!(
+                        "{key:?}: node {} is at {:?}, node {} at {:?}",
+                        first.0, first.1, other.0, other.1
+                    ));
+                }
+                self.compare(key, first.0, other.0)
+            })
+        })
+    }
+
+    fn end_of(&self, id: NodeId, key: PartitionKey) -> Result<(Index, Index, i64), String> {
+        let node = self.seats.get(&id).and_then(|seat| seat.running.as_ref());
+        let host = node.map(|node| node.host.borrow());
+        let replica = host.as_ref().and_then(|host| host.replica(key));
+        let replica = replica.ok_or_else(|| format!("{key:?}: node {id} has no replica"))?;
+        if let Some(reason) = replica.stop_reason() {
+            return Err(format!("{key:?}: the replica at node {id} has stopped: {reason}"));
+        }
+        Ok((replica.applied(), replica.log().last_index(), replica.log().log_start().0))
+    }
+
+    fn compare(&self, key: PartitionKey, one: NodeId, other: NodeId) -> Option<String> {
+        let entries = |id: NodeId, low: Index| {
+            let host = self.seats.get(&id)?.running.as_ref()?.host.borrow();
+            let log = host.replica(key)?.log();
+            let high = Index(log.last_index().0 + 1);
+            let entries = log.entries(low.max(log.first_index()), high, COMPARE_BYTES);
+            Some(entries.unwrap_or_default())
+        };
+        let first = |id: NodeId| {
+            let host = self.seats.get(&id)?.running.as_ref()?.host.borrow();
+            Some(host.replica(key)?.log().first_index())
+        };
+        let mut low = first(one)?.max(first(other)?);
+        loop {
+            let (left, right) = (entries(one, low)?, entries(other, low)?);
+            let same = left.len().min(right.len());
+            if left.iter().zip(&right).any(|(left, right)| left != right) {
+                return Some(format!("{key:?}: entries from {low} differ at node {one} and node {other}"));
+            }
+            match left.get(same.wrapping_sub(1)) {
+                Some(last) => low = Index(last.index.0 + 1),
+                None => return None,
+            }
+        }
+    }
+}
