@@ -221,6 +221,28 @@ def test_a_restarted_node_keeps_its_addresses_and_catches_up(chronik_cluster, to
     assert values == [b"%d" % number for number in range(20)]
 
 
+def test_a_node_that_lost_its_disk_catches_up_and_has_no_vote(chronik_cluster, topic):
+    leader, (wiped, other) = chronik_cluster.leader(topic), chronik_cluster.followers(topic)
+    with Connection(leader.bootstrap_servers) as connection:
+        assert connection.produce(topic, [b"0", b"1"]).error_code == 0
+    wiped.wipe()
+    assert not wiped.is_running
+    wiped.restart()
+    assert (wiped.has_vote, other.has_vote) == (False, True)
+    served = wiped.stats()["fetches_served_as_follower"]
+    assert read_with_kafka_python(wiped.pinned_bootstrap_servers, topic, 2) == [b"0", b"1"]
+    assert wiped.stats()["fetches_served_as_follower"] > served
+
+    other.kill()
+    with Connection(leader.bootstrap_servers, timeout=20) as connection:
+        assert connection.produce(topic, [b"2"], timeout_ms=2000).error_code != 0, "one disk of three acknowledged"
+    other.restart()
+    chronik_cluster.wait_for(lambda: chronik_cluster.leader(topic) != wiped, 10)
+    with Connection(chronik_cluster.leader(topic).bootstrap_servers, timeout=20) as connection:
+        assert connection.produce(topic, [b"3"]).error_code == 0
+    assert wiped.stats()["votes_refused_unknown_directory"] > 0
+
+
 def test_without_a_majority_nothing_is_acknowledged_and_every_request_is_answered(chronik_cluster, topic):
     leader, followers = chronik_cluster.leader(topic), chronik_cluster.followers(topic)
     for follower in followers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,6 +58,9 @@ class Processes:
     def kill(self, id: int) -> None:
         self._running[id].kill()
         self._running[id].wait(10)
+
+    def wipe(self, id: int) -> None:
+        shutil.rmtree(self._folder / f"data{id}")
 
     def terminate(self, id: int) -> int:
         self._running[id].send_signal(signal.SIGTERM)
@@ -184,6 +188,34 @@ def test_kill_9_of_all_processes_loses_nothing_acknowledged(processes):
             for id in processes.addresses:
                 processes.start(id)
             processes.wait_until_whole()
+        values = sends.finish()
+    assert_every_process_holds(processes, values)
+
+
+def test_a_process_that_lost_its_data_catches_up_and_elects_nobody(processes):
+    with Connection(processes.addresses[1]) as connection:
+        connection.create_topic(TOPIC, 1, 3)
+    wait_for(lambda: processes.leader(TOPIC) > 0, 10)
+    leader = processes.leader(TOPIC)
+    wiped, behind = (id for id in processes.addresses if id != leader)
+    with IdempotentSends(processes.bootstrap_servers, TOPIC) as sends:
+        wait_for(lambda: len(sends.acknowledged()) >= 50, 30)
+        # What is acknowledged from here on lies on the leader and on the disk that will be lost.
+        processes.kill(behind)
+        goal = len(sends.acknowledged()) + 50
+        wait_for(lambda: len(sends.acknowledged()) >= goal, 30)
+        processes.kill(wiped)
+        processes.wipe(wiped)
+        processes.kill(leader)
+        processes.start(wiped)
+        processes.start(behind)
+        wait_for(lambda: "no vote" in processes.log(wiped), 10)
+        end = time.monotonic() + 2 * LEADER_KILL_SECONDS
+        while time.monotonic() < end:
+            assert processes.leader(TOPIC) == -1, "a leader that lacks acknowledged records"
+        processes.start(leader)
+        processes.wait_until_whole()
+        wait_for(lambda: processes.leader(TOPIC) == leader, 10)
         values = sends.finish()
     assert_every_process_holds(processes, values)
 

@@ -55,8 +55,8 @@ class Cluster:
     def node_ids(self) -> list[int]:
         """The ids of all nodes."""
 
-    def node(self, id: int) -> tuple[int, str, str, int, int, bool]:
-        """Id, rack, host, port, pinned port, and whether it runs."""
+    def node(self, id: int) -> tuple[int, str, str, int, int, bool, bool]:
+        """Id, rack, host, port, pinned port, whether it runs, and whether it votes."""
 
     def leaders(self) -> list[tuple[str, int, int | None]]:
         """Topic, partition and leader, as the cluster knows them now; does not wait."""

@@ -64,6 +64,11 @@ class AsyncNode:
         """False after ``kill``, ``crash`` or ``wipe``, until ``restart``."""
         return self._node.is_running
 
+    @property
+    def has_vote(self) -> bool:
+        """As :attr:`chronik.Node.has_vote`."""
+        return self._node.has_vote
+
     async def kill(self) -> None:
         """As :meth:`chronik.Node.kill`."""
         await asyncio.to_thread(self._node.kill)

@@ -309,6 +309,10 @@ class Cluster:
         engine = self._engine
         return engine is not None and engine.node(id)[5]
 
+    def _has_node_vote(self, id: int) -> bool:
+        engine = self._engine
+        return engine is not None and engine.node(id)[6]
+
     def _node_id(self, argument: str, value: Node | int) -> int:
         self._running_engine()
         ids = ", ".join(str(id) for id in self._nodes)

@@ -77,6 +77,11 @@ class Node:
         """False after ``kill``, ``crash`` or ``wipe``, until ``restart``."""
         return self._cluster._is_node_running(self._id)
 
+    @property
+    def has_vote(self) -> bool:
+        """Whether the node runs on a disk that its cluster began with; one whose disk was wiped only follows."""
+        return self._cluster._has_node_vote(self._id)
+
     def kill(self) -> None:
         """Stops the node at once, as ``kill -9`` stops a process: bytes given to the system survive."""
         self._cluster._running_engine().kill(self._id)

@@ -48,8 +48,8 @@ def _key(options: Mapping[str, Any]) -> str:
 
 
 def _is_clean(cluster: Cluster) -> bool:
-    """Heals links and deletes topics. False where a node was stopped: a new cluster costs milliseconds."""
-    if not all(node.is_running for node in cluster.nodes):
+    """Heals links and deletes topics. False where a node or its disk was lost: a new cluster costs milliseconds."""
+    if not all(node.is_running and node.has_vote for node in cluster.nodes):
         return False
     try:
         for node in cluster.nodes:

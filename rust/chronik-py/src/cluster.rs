@@ -10,7 +10,7 @@ use crate::crossing::{self, Owner};
 use crate::error::{self, Failure};
 
 /// Id, rack, host, port, pinned port, and whether it runs.
-type PlainNode = (i32, String, String, u16, u16, bool);
+type PlainNode = (i32, String, String, u16, u16, bool, bool);
 
 /// A running cluster. Every call is bounded in time and lets other Python threads run while it waits.
 #[pyclass(frozen, module = "chronik._chronik")]
@@ -128,10 +128,10 @@ impl Cluster {
         self.call(py, |cluster| Ok(cluster.node_ids().into_iter().map(|node| node.0).collect()))
     }
 
-    /// Id, rack, host, port, pinned port, and whether it runs.
+    /// Id, rack, host, port, pinned port, whether it runs, and whether it votes.
     fn node(&self, py: Python<'_>, id: i32) -> PyResult<PlainNode> {
         let node = self.call(py, |cluster| cluster.node(NodeId(id)))?;
-        Ok((node.id.0, node.rack, node.host, node.port, node.pinned_port, node.running))
+        Ok((node.id.0, node.rack, node.host, node.port, node.pinned_port, node.running, node.votes))
     }
 
     /// Topic, partition and leader, as the cluster knows them now; does not wait.

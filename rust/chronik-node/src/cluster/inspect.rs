@@ -32,6 +32,8 @@ pub struct NodeInfo {
     pub running: bool,
     /// Whether it is frozen.
     pub frozen: bool,
+    /// Whether it runs on a disk that the cluster was founded with. On any other it follows without a vote.
+    pub votes: bool,
 }
 
 /// A partition and who leads it.
@@ -64,9 +66,9 @@ impl Cluster {
     /// One node.
     pub fn node(&self, node: NodeId) -> Result<NodeInfo, ClusterError> {
         let record = self.record(node)?;
-        let (running, frozen) = match &*record.presence() {
-            Presence::Running { frozen, .. } => (true, *frozen),
-            Presence::Down(_) => (false, false),
+        let (running, frozen, votes) = match &*record.presence() {
+            Presence::Running { frozen, state } => (true, *frozen, state.is_member()),
+            Presence::Down(_) => (false, false, false),
         };
         Ok(NodeInfo {
             id: node,
@@ -76,6 +78,7 @@ impl Cluster {
             pinned_port: record.addresses.pinned.port(),
             running,
             frozen,
+            votes,
         })
     }
 
