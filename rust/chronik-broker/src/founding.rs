@@ -103,6 +103,16 @@ impl Founding {
         self.stage == Stage::Member
     }
 
+    /// Whether it is known what this node's disk is, for the rest of its life.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.stage, Stage::Member | Stage::Stranger)
+    }
+
+    /// The disk, once it was looked at.
+    pub(crate) fn directory(&self) -> Option<DirectoryId> {
+        self.identity.as_ref().map(NodeIdentity::directory)
+    }
+
     /// Whom to ask now.
     pub(crate) fn to_ask(&self) -> Vec<NodeId> {
         let others = self.voters.iter().filter(|node| **node != self.node);
@@ -155,9 +165,7 @@ impl Founding {
     }
 
     fn hear_list(&mut self, members: &Members) -> Result<Progress, LogError> {
-        let Some(own) = self.identity.as_ref().map(NodeIdentity::directory) else {
-            return Ok(Progress::Wait);
-        };
+        let Some(own) = self.directory() else { return Ok(Progress::Wait) };
         let known = members.get(&self.node).copied();
         if known != Some(own) {
             self.stage = Stage::Stranger;

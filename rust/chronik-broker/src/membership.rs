@@ -14,6 +14,7 @@ use crate::founding::Progress;
 use crate::hosts::Hosts;
 use crate::node_state::NodeState;
 use crate::peer::NodeMessage;
+use crate::world::until;
 
 /// The start number in a statement that nobody asked for.
 const UNASKED: u64 = 0;
@@ -63,6 +64,7 @@ impl Broker {
     ) {
         let heard = self.node.founding(|founding| founding.on_statement(from, life, directory, members));
         let node = self.node.config.node.0;
+        self.node.view_has_changed();
         match heard {
             Ok(Progress::Wait) => {}
             Ok(Progress::Tell) => {
@@ -86,6 +88,23 @@ impl Broker {
             Err(error) => {
                 tracing::error!(node, %error, "the disk does not take the list of the cluster's disks; trying again");
             }
+        }
+    }
+
+    /// Waits until it is known what this node's disk is, and says so: the disk, and whether it votes. `None` when
+    /// nobody has said by `deadline_ms`.
+    pub(crate) async fn standing(&self, deadline_ms: u64) -> Option<(DirectoryId, bool)> {
+        let mut view_changes = self.node.subscribe_view();
+        loop {
+            view_changes.borrow_and_update();
+            let settled = self.node.founding(|founding| {
+                let directory = founding.directory().filter(|_| founding.is_settled());
+                directory.map(|directory| (directory, founding.is_member()))
+            });
+            if settled.is_some() {
+                return settled;
+            }
+            until(&*self.world, deadline_ms, view_changes.changed()).await?.ok()?;
         }
     }
 

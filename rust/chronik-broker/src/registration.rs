@@ -1,4 +1,4 @@
-//! Joining the cluster: every start of a node registers its addresses, rack and start number with the controller.
+//! Joining the cluster: every start of a node registers its addresses, rack, start number and disk with the controller.
 
 use std::rc::Rc;
 
@@ -31,6 +31,7 @@ impl Broker {
 
     async fn register(&self, deadline_ms: u64) -> bool {
         let config = &self.node.config;
+        let Some((directory, votes)) = self.standing(deadline_ms).await else { return false };
         let identify = Action::SetClusterId { cluster_id: config.cluster_id_proposal.clone() };
         let register = Action::RegisterBroker(BrokerRegistration {
             id: config.node,
@@ -38,6 +39,8 @@ impl Broker {
             endpoint: config.advertised.clone(),
             pinned: config.pinned.clone(),
             rack: config.rack.clone(),
+            directory,
+            votes,
         });
         // The cluster keeps the first id it was given; only a cluster without one needs to hear it.
         let anonymous = self.node.image().cluster_id.is_none();

@@ -48,6 +48,13 @@ fn a_wiped_node_catches_up_and_serves_reads_without_a_vote() {
     catches_up(&mut cluster, wiped, 2);
     assert!(!cluster.node(wiped).broker.node().is_member());
     assert!(cluster.node(NodeId(1)).broker.node().is_member());
+    let image = cluster.node(NodeId(1)).broker.node().image();
+    let known: Vec<(NodeId, bool)> = image.brokers.values().map(|broker| (broker.id, broker.votes)).collect();
+    assert_eq!(known, [(NodeId(1), true), (NodeId(2), true), (NodeId(3), false)]);
+    // It cannot lead: partitions begin elsewhere, or creating them would wait for a leader in vain.
+    cluster.create_topic("new", 6, &[]);
+    let leaders = (0..6).map(|partition| cluster.leader(cluster.key("new", partition)));
+    assert!(leaders.into_iter().all(|leader| leader.is_some_and(|leader| leader != wiped)));
     // It stays so over its restarts, and is fed again each time.
     cluster.kill(wiped);
     assert_eq!(cluster.send("t", "2"), 2);

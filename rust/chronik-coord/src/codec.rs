@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chronik_wire::error_code::ErrorCode;
-use chronik_wire::types::{NodeId, Offset, PartitionIndex, TopicId};
+use chronik_wire::types::{DirectoryId, NodeId, Offset, PartitionIndex, TopicId};
 use thiserror::Error;
 
 use crate::limits;
@@ -175,7 +175,14 @@ macro_rules! coded_newtype {
         }
     )*};
 }
-coded_newtype!(ErrorCode(i16), NodeId(i32), Offset(i64), PartitionIndex(i32), TopicId(u128));
+coded_newtype!(
+    ErrorCode(i16),
+    DirectoryId(u128),
+    NodeId(i32),
+    Offset(i64),
+    PartitionIndex(i32),
+    TopicId(u128)
+);
 
 /// Writes and reads a struct's fields in the order given. Naming each field once keeps the two
 /// directions from drifting apart.

@@ -4,13 +4,13 @@
 //! alive or a default from a node's own configuration, is a field here, filled in by the proposer.
 
 use bytes::Bytes;
-use chronik_wire::types::{NodeId, PartitionIndex, TopicId};
+use chronik_wire::types::{DirectoryId, NodeId, PartitionIndex, TopicId};
 
 use crate::codec::{self, CodecError, Coded, Reader, coded_struct};
 use crate::limits;
 
 /// The version byte in front of every command.
-const COMMAND_VERSION: u8 = 1;
+const COMMAND_VERSION: u8 = 2;
 
 /// Names one command for ever. A proposer that does not know the fate of a command sends it again
 /// under the same id and gets the first reply.
@@ -154,6 +154,11 @@ pub struct BrokerRegistration {
     pub pinned: Option<Endpoint>,
     /// Its rack.
     pub rack: Option<String>,
+    /// The disk it runs on.
+    pub directory: DirectoryId,
+    /// Whether the cluster was founded with that disk. On any other the broker follows without a vote, so that nothing
+    /// new should be led there.
+    pub votes: bool,
 }
 coded_struct!(BrokerRegistration {
     id: NodeId,
@@ -161,6 +166,8 @@ coded_struct!(BrokerRegistration {
     endpoint: Endpoint,
     pinned: Option<Endpoint>,
     rack: Option<String>,
+    directory: DirectoryId,
+    votes: bool,
 });
 
 /// Topics to create.

@@ -14,7 +14,7 @@ use crate::image::{MetaImage, Topic};
 use crate::reply::CommandReply;
 
 /// The version byte in front of every snapshot.
-pub(crate) const SNAPSHOT_VERSION: u8 = 1;
+pub(crate) const SNAPSHOT_VERSION: u8 = 2;
 
 /// The form of the state in a snapshot.
 pub(crate) struct Stored {

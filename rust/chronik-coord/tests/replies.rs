@@ -320,6 +320,26 @@ fn one_resource_twice_in_a_request_is_refused() {
 }
 
 #[test]
+fn nothing_new_is_led_by_a_broker_without_a_vote() {
+    let mut rig = Rig::new(3);
+    let wiped = chronik_coord::BrokerRegistration { votes: false, ..broker(2) };
+    assert_eq!(rig.run(Action::RegisterBroker(wiped)).body, ReplyBody::Done);
+    for (name, id, live) in [("all", 5, vec![]), ("seen", 6, [1, 2].map(NodeId).to_vec())] {
+        let defaults = TopicDefaults { partitions: 6, replication_factor: 1 };
+        rig.run(Action::CreateTopics(CreateTopics { topics: vec![topic(name, id)], live, defaults }));
+        let image = rig.controller.image();
+        let placed = &image.topic(name).expect("created").partitions;
+        assert_eq!(placed.len(), 6);
+        assert!(placed.iter().all(|partition| !partition.replicas.contains(&NodeId(2))), "{placed:?}");
+    }
+    rig.create(NewTopic { replication_factor: 3, ..topic("wide", 7) });
+    let image = rig.controller.image();
+    let placed = &image.topic("wide").expect("created").partitions;
+    assert!(placed.iter().all(|partition| partition.replicas.len() == 3), "it still holds replicas");
+    assert!(placed.iter().all(|partition| partition.designated != NodeId(2)));
+}
+
+#[test]
 fn brokers_register_again_and_leave_only_when_empty() {
     let mut rig = Rig::new(2);
     let newer = chronik_coord::BrokerRegistration { incarnation: 9, ..broker(1) };

@@ -123,7 +123,15 @@ fn place(
     defaults: TopicDefaults,
 ) -> Result<Vec<Assignment>, ItemError> {
     let racks = state.image.brokers.values().map(|broker| (broker.id, broker.rack.as_deref()));
-    let placement = Placement::new(racks, live);
+    // A broker without a vote cannot lead: a partition with no other replica would never have a leader.
+    let votes = |id: &NodeId| state.image.brokers.get(id).is_some_and(|broker| broker.votes);
+    let everybody = state.image.brokers.keys().copied();
+    let live: Vec<NodeId> = if live.is_empty() {
+        everybody.filter(votes).collect()
+    } else {
+        live.iter().copied().filter(votes).collect()
+    };
+    let placement = Placement::new(racks, &live);
     let replicas =
         replication_factor(topic.replication_factor, defaults.replication_factor, placement.broker_count())?;
     let partitions = partition_count(topic.partitions, defaults.partitions)?;

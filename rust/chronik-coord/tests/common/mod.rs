@@ -5,7 +5,7 @@ use chronik_coord::{
     Action, BrokerRegistration, Command, CommandId, CommandReply, Controller, CreateTopics, Endpoint,
     ItemError, NewTopic, ReplyBody, TopicDefaults,
 };
-use chronik_wire::types::{NodeId, Offset, TopicId};
+use chronik_wire::types::{DirectoryId, NodeId, Offset, TopicId};
 
 /// A controller and the next offset of its log.
 pub(crate) struct Rig {
@@ -50,6 +50,8 @@ pub(crate) fn broker(id: i32) -> BrokerRegistration {
         endpoint: Endpoint { host: "localhost".into(), port: 9_091 + id as u16 },
         pinned: Some(Endpoint { host: "localhost".into(), port: 19_091 + id as u16 }),
         rack: Some(format!("rack-{id}")),
+        directory: DirectoryId(1_000 + id as u128),
+        votes: true,
     }
 }
 

@@ -5,7 +5,7 @@ use chronik_coord::{
     ConfigOp, ConfigResource, Controller, CreateTopics, DeleteTopics, Endpoint, NewTopic, OpKind,
     TopicDefaults, TopicRef,
 };
-use chronik_wire::types::{NodeId, Offset, PartitionIndex, TopicId};
+use chronik_wire::types::{DirectoryId, NodeId, Offset, PartitionIndex, TopicId};
 
 use crate::Verdict;
 use crate::input::Input;
@@ -100,6 +100,8 @@ fn actions() -> Vec<Action> {
             pinned: Some(endpoint.clone()),
             endpoint,
             rack: Some("r".to_owned()),
+            directory: DirectoryId(id as u128),
+            votes: id != 2,
         })
     };
     let topic = |name: &str, assignments: Vec<(PartitionIndex, Vec<NodeId>)>| NewTopic {
