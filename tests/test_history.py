@@ -42,6 +42,11 @@ def power_cut(cluster: chronik.Cluster, history: ClusterRecording) -> None:
     history.wait_for_writes(50)
 
 
+def wipe(cluster: chronik.Cluster, history: ClusterRecording) -> None:
+    cluster.leader("history").wipe()
+    history.wait_for_writes(50)
+
+
 def lose_messages(cluster: chronik.Cluster, history: ClusterRecording) -> None:
     first, second, third = cluster.nodes
     cluster.drop(first, second, 0.1)
@@ -49,7 +54,7 @@ def lose_messages(cluster: chronik.Cluster, history: ClusterRecording) -> None:
     history.wait_for_writes(50)
 
 
-@pytest.mark.parametrize("fault", [crash, isolate, freeze, power_cut, lose_messages])
+@pytest.mark.parametrize("fault", [crash, isolate, freeze, power_cut, wipe, lose_messages])
 def test_a_history_under_faults_is_clean_and_ends_healed(chronik_cluster_factory, tmp_path, fault):
     cluster = chronik_cluster_factory(3)
     with cluster.history() as history:
@@ -103,6 +108,19 @@ def test_control_without_the_gate_the_history_is_accused(chronik_cluster_factory
     assert isinstance(caught.value, AssertionError)
     assert caught.value.verdict.anomalies.keys() >= {"stale-read", "false-empty"}
     assert not history.check(raise_on_anomaly=False)
+
+
+def test_a_history_tells_what_was_done_to_the_cluster(chronik_cluster, chronik_topic, tmp_path):
+    first, second, third = chronik_cluster.nodes
+    with chronik_cluster.history(chronik_topic) as history:
+        chronik_cluster.cut(first, second, one_way=True)
+        third.kill()
+    chronik_cluster.isolate(first)
+    chronik_cluster.recover()
+    told = [event["args"]["text"] for event in events(history, tmp_path) if event["op"] == "fault"]
+    assert told[:2] == ["cut from node 1 to node 2", "kill of node 3"]
+    assert "restart of node 3" in told
+    assert "isolation of node 1" not in told
 
 
 def test_a_saved_history_is_judged_as_it_was(tmp_path):

@@ -81,6 +81,7 @@ class Cluster:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._nodes: dict[int, Node] = {}
+        self._recordings: set[ClusterRecording] = set()
 
     # Life.
 
@@ -209,35 +210,41 @@ class Cluster:
     def transfer_leader(self, topic: str, partition: int, node: Node | int) -> None:
         """Moves a partition's leadership to a node and waits until it leads."""
         to = self._node_id("node", node)
-        self._running_engine().transfer_leader(_options.text("topic", topic), _partition(partition), to)
+        engine = self._disturb(f"transfer of {topic}/{partition} to node {to}")
+        engine.transfer_leader(_options.text("topic", topic), _partition(partition), to)
 
     # Faults of links.
 
     def cut(self, a: Node | int, b: Node | int, one_way: bool = False) -> None:
         """Cuts the link between two nodes; with ``one_way`` only what goes from ``a`` to ``b``. Clients reach both."""
-        self._running_engine().cut(self._node_id("a", a), self._node_id("b", b), bool(one_way))
+        first, second = self._node_id("a", a), self._node_id("b", b)
+        how = "from node {} to node {}" if one_way else "between nodes {} and {}"
+        self._disturb(f"cut {how.format(first, second)}").cut(first, second, bool(one_way))
 
     def isolate(self, node: Node | int) -> None:
         """Cuts all links of a node to other nodes. Clients still reach it."""
-        self._running_engine().isolate(self._node_id("node", node))
+        id = self._node_id("node", node)
+        self._disturb(f"isolation of node {id}").isolate(id)
 
     def delay(self, a: Node | int, b: Node | int, ms: int) -> None:
         """Delays every message between two nodes by ``ms`` milliseconds; 0 ends it."""
         checked = _options.integer("ms", ms, 0, DELAY_MS_MAX)
-        self._running_engine().delay(self._node_id("a", a), self._node_id("b", b), checked)
+        first, second = self._node_id("a", a), self._node_id("b", b)
+        self._disturb(f"delay of {checked} ms between nodes {first} and {second}").delay(first, second, checked)
 
     def drop(self, a: Node | int, b: Node | int, ratio: float) -> None:
         """Loses the share ``ratio`` (0 to 1) of the messages between two nodes; 0 ends it."""
         checked = _options.number("ratio", ratio, 0.0, 1.0)
-        self._running_engine().drop_ratio(self._node_id("a", a), self._node_id("b", b), checked)
+        first, second = self._node_id("a", a), self._node_id("b", b)
+        self._disturb(f"loss of {checked} between nodes {first} and {second}").drop_ratio(first, second, checked)
 
     def recover(self) -> None:
         """Heals all links: cuts, delays and losses end."""
-        self._running_engine().recover()
+        self._disturb("recovery of all links").recover()
 
     def power_cut(self) -> None:
         """All nodes stop at once, lose every byte that was not synced, and start again."""
-        self._running_engine().power_cut()
+        self._disturb("power cut of all nodes").power_cut()
 
     # Looking and waiting.
 
@@ -297,6 +304,14 @@ class Cluster:
         engine = self._engine
         if engine is None:
             raise ClusterStateError("the cluster is not running; call start() or use it in a with block")
+        return engine
+
+    def _disturb(self, what: str) -> _chronik.Cluster:
+        """The engine, to do something that histories under way are to tell of."""
+        engine = self._running_engine()
+        for recording in list(self._recordings):
+            with recording.fault(what):
+                pass
         return engine
 
     def _any_engine(self) -> _chronik.Cluster:

@@ -84,12 +84,12 @@ class Node:
 
     def kill(self) -> None:
         """Stops the node at once, as ``kill -9`` stops a process: bytes given to the system survive."""
-        self._cluster._running_engine().kill(self._id)
+        self._cluster._disturb(f"kill of node {self._id}").kill(self._id)
 
     def crash(self, unsynced: str = "drop") -> None:
         """Stops the node as a power failure would; ``unsynced`` bytes are dropped, torn in the middle or kept."""
         _options.choice("unsynced", unsynced, UNSYNCED)
-        self._cluster._running_engine().crash(self._id, unsynced)
+        self._cluster._disturb(f"crash of node {self._id}, unsynced={unsynced}").crash(self._id, unsynced)
 
     def wipe(self) -> None:
         """Takes the node's disk away, and the node with it if it runs; ``restart`` starts it on an empty one.
@@ -97,19 +97,19 @@ class Node:
         From then on the node follows and serves reads without a vote: a cluster of three that lost a disk needs its two
         other nodes for every acknowledgement and election.
         """
-        self._cluster._running_engine().wipe(self._id)
+        self._cluster._disturb(f"wipe of node {self._id}").wipe(self._id)
 
     def restart(self) -> None:
         """Starts a node that is down again, on the same addresses and what its disk holds."""
-        self._cluster._running_engine().restart(self._id)
+        self._cluster._disturb(f"restart of node {self._id}").restart(self._id)
 
     def freeze(self) -> None:
         """Pauses the node as SIGSTOP would: its connections stay open and get no answers."""
-        self._cluster._running_engine().freeze(self._id)
+        self._cluster._disturb(f"freeze of node {self._id}").freeze(self._id)
 
     def thaw(self) -> None:
         """Lets a frozen node go on."""
-        self._cluster._running_engine().thaw(self._id)
+        self._cluster._disturb(f"thaw of node {self._id}").thaw(self._id)
 
     def stats(self) -> dict[str, int]:
         """The node's counters since it started, such as ``fetches_served_as_follower`` and ``read_gate_rounds``."""

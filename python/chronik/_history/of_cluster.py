@@ -30,10 +30,23 @@ class ClusterRecording(Recording):
         self.start()
         return self
 
+    def start(self) -> None:
+        """Starts all clients; what is done to the cluster from here on is noted."""
+        self._cluster._recordings.add(self)
+        super().start()
+
     def finish(self) -> None:
         """Heals the cluster, waits until nothing is pending, and reads every partition at every node."""
-        self.heal()
-        super().finish()
+        try:
+            self.heal()
+            super().finish()
+        finally:
+            self._cluster._recordings.discard(self)
+
+    def abandon(self) -> None:
+        """Stops the clients and does not care for what is pending."""
+        self._cluster._recordings.discard(self)
+        super().abandon()
 
     def heal(self) -> None:
         """Ends every fault: frozen nodes go on, links recover, nodes that are down start again."""
