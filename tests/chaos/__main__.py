@@ -22,6 +22,8 @@ SEED_MAX = 2**32
 
 def main() -> int:
     options = arguments()
+    # A run takes minutes; what it found is to be seen also where the output goes to a file.
+    sys.stdout.reconfigure(line_buffering=True)
     folder = Path(tempfile.mkdtemp(prefix="chronik-chaos-", dir=options.dir))
     outcomes = []
     for number in range(options.runs):
