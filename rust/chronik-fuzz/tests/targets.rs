@@ -103,6 +103,8 @@ fn exercise(name: &str, cases: u32) {
         (target.run)(&input);
         known.push(input);
     }
+    let defaults = Config::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { defaults.cases } else { cases };
     let config = || Config { cases, failure_persistence: None, ..Config::default() };
     let damaged = (prop::sample::select(known), prop::collection::vec(damage(), 1..6));
     let run = |input: &[u8]| {
@@ -129,7 +131,8 @@ macro_rules! tests {
     };
 }
 
-// Cases are chosen so that none of them takes more than a few seconds without optimisation.
+// Cases are chosen so that none of them takes more than a few seconds without optimisation; PROPTEST_CASES and another
+// PROPTEST_RNG_SEED look for more.
 tests! {
     batches: 1_000,
     bodies: 2_000,
