@@ -1,5 +1,7 @@
 //! The log as raft sees it: a read-only view, because raft hands every write to the replica in a `Ready`.
 
+use std::cell::RefCell;
+
 use bytes::{Bytes, BytesMut};
 use chronik_log::{Index, LogError, PartitionLog, Term};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
@@ -13,9 +15,20 @@ use crate::limits;
 pub(crate) struct LogStorage {
     pub(crate) log: PartitionLog,
     pub(crate) voters: Vec<u64>,
+    /// A read that failed and that raft cannot be told of: it panics where it wants a snapshot and gets an error.
+    fault: RefCell<Option<LogError>>,
 }
 
 impl LogStorage {
+    pub(crate) fn new(log: PartitionLog, voters: Vec<u64>) -> LogStorage {
+        LogStorage { log, voters, fault: RefCell::new(None) }
+    }
+
+    /// Why the replica must stop, if a read failed that raft was not told of.
+    pub(crate) fn take_fault(&mut self) -> Option<LogError> {
+        self.fault.take()
+    }
+
     fn conf_state(&self) -> ConfState {
         let mut state = ConfState::default();
         state.set_voters(self.voters.clone());
@@ -65,7 +78,13 @@ impl Storage for LogStorage {
 
     fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
         let unavailable = raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable);
-        let stored = self.log.snapshot().map_err(storage_error)?;
+        let stored = self.log.snapshot().or_else(|error| match error.is_passing() {
+            true => Err(raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable)),
+            false => {
+                *self.fault.borrow_mut() = Some(error);
+                Ok(None)
+            }
+        })?;
         let Some(stored) = stored.filter(|stored| stored.index.0 >= request_index) else {
             return Err(unavailable);
         };
@@ -122,7 +141,7 @@ mod tests {
         let data = Bytes::from(vec![7; 300 << 10]);
         let entry = |index| LogEntry::new(Index(index), Term(1), EntryKind::Control, data.clone());
         log.append(&(1..=20).map(entry).collect::<Vec<_>>()).unwrap();
-        let storage = LogStorage { log, voters: vec![1] };
+        let storage = LogStorage::new(log, vec![1]);
         let read = |max_size: Option<u64>| {
             storage.entries(1, 21, max_size, GetEntriesContext::empty(false)).unwrap().len()
         };

@@ -348,6 +348,29 @@ fn a_snapshot_knows_the_producers_of_dropped_records() {
 }
 
 #[test]
+fn a_snapshot_that_cannot_be_opened_now_is_sent_later() {
+    let mut world = world_with_a_moved_start();
+    let scope = FileScope::everywhere().ending(".bin");
+    world.node(1).disk.inject(FaultPlan { fault: DiskFault::Open, scope, skip: 0, times: 2 });
+    world.recover();
+    world.until("node 3 caught up", |world| world.view(3).high_watermark == Offset(40));
+    assert_eq!(world.node(1).disk.faults_played(DiskFault::Open), 2);
+    assert!(!world.view(1).stopped);
+}
+
+#[test]
+fn a_leader_that_cannot_read_its_snapshot_stops_and_another_one_sends_it() {
+    let mut world = world_with_a_moved_start();
+    let scope = FileScope::everywhere().ending(".bin");
+    world.node(1).disk.inject(FaultPlan { fault: DiskFault::Read, scope, skip: 0, times: 1 });
+    world.recover();
+    world.until("node 3 caught up", |world| world.view(3).high_watermark == Offset(40));
+    let reason = world.host(1).replica(KEY).unwrap().stop_reason().unwrap().to_owned();
+    assert!(reason.starts_with("log read failed: "), "{reason}");
+    assert_eq!(world.confirmed_leader(KEY), Some(NodeId(2)));
+}
+
+#[test]
 fn a_lost_snapshot_is_sent_again() {
     let mut world = world_with_a_moved_start();
     world.recover();

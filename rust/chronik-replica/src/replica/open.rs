@@ -53,7 +53,7 @@ impl Replica {
         let applied_term = term_of(&log, applied).map_err(log_error)?;
         let high_watermark = log.offset_after_index(applied).map_err(log_error)?;
         let round_timeout_ms = shared.config.round_timeout_ms();
-        let raw = start_raft(LogStorage { log, voters }, applied, shared)
+        let raw = start_raft(LogStorage::new(log, voters), applied, shared)
             .map_err(|error| ReplicaError::InvalidSpec { key, reason: error.to_string() })?;
         let mut replica = Replica {
             key,

@@ -19,9 +19,19 @@ impl Replica {
     pub(crate) fn turn(&mut self, shared: &mut Shared) {
         self.thaw(shared);
         self.drain_readies(shared);
+        self.stop_if_unreadable(shared);
         if self.stopped.is_none() && self.stalled.is_none() {
             self.settle_appends(shared);
             self.sleep_if_due(shared);
+        }
+    }
+
+    /// A follower wanted a snapshot that the disk does not give.
+    fn stop_if_unreadable(&mut self, shared: &mut Shared) {
+        if self.stopped.is_none()
+            && let Some(error) = self.raw.mut_store().take_fault()
+        {
+            self.stop(format!("log read failed: {error}"), shared);
         }
     }
 
