@@ -173,11 +173,11 @@ impl Simulation {
 
     /// Lets tasks run, sends what nodes have to say, and enters the turns that are due.
     fn settle(&mut self) {
-        let frozen: BTreeSet<NodeId> =
-            self.seats.iter().filter(|(_, seat)| !seat.frozen_by.is_empty()).map(|(id, _)| *id).collect();
-        Tasks::run(&self.board.tasks, |id| frozen.contains(&id));
-        for id in self.ids() {
-            if frozen.contains(&id) {
+        let seats = &self.seats;
+        let frozen = |id| seats.get(&id).is_some_and(|seat| !seat.frozen_by.is_empty());
+        Tasks::run(&self.board.tasks, frozen);
+        for id in (1..=self.plan.cluster.nodes).map(NodeId) {
+            if self.is_frozen(id) {
                 continue;
             }
             self.stop_if_powerless(id);

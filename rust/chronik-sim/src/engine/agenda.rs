@@ -1,17 +1,44 @@
 //! What will happen when. Events of one instant happen in the order in which they were entered.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 
 /// Future events by simulated time, in microseconds.
-#[derive(Debug)]
 pub(crate) struct Agenda<E> {
-    entries: BTreeMap<(u64, u64), E>,
+    entries: BinaryHeap<Entry<E>>,
     entered: u64,
 }
 
+struct Entry<E> {
+    at_us: u64,
+    number: u64,
+    event: E,
+}
+
+impl<E> Ord for Entry<E> {
+    /// The heap gives the greatest first, so the earliest is the greatest.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at_us, other.number).cmp(&(self.at_us, self.number))
+    }
+}
+
+impl<E> PartialOrd for Entry<E> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<E> PartialEq for Entry<E> {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl<E> Eq for Entry<E> {}
+
 impl<E> Default for Agenda<E> {
     fn default() -> Self {
-        Agenda { entries: BTreeMap::new(), entered: 0 }
+        Agenda { entries: BinaryHeap::new(), entered: 0 }
     }
 }
 
@@ -19,17 +46,15 @@ impl<E> Agenda<E> {
     /// Enters an event.
     pub(crate) fn enter(&mut self, at_us: u64, event: E) {
         self.entered += 1;
-        self.entries.insert((at_us, self.entered), event);
+        self.entries.push(Entry { at_us, number: self.entered, event });
     }
 
     /// The next event and its time, if it happens no later than `until_us`.
     pub(crate) fn next(&mut self, until_us: u64) -> Option<(u64, E)> {
-        let first = self.entries.first_entry()?;
-        if first.key().0 > until_us {
+        if self.entries.peek()?.at_us > until_us {
             return None;
         }
-        let ((at_us, _), event) = first.remove_entry();
-        Some((at_us, event))
+        self.entries.pop().map(|entry| (entry.at_us, entry.event))
     }
 }
 

@@ -74,13 +74,13 @@ fn workload(random: &mut Random, cluster: &ClusterPlan) -> WorkloadPlan {
         idempotent_writers: random.between(0, 2) as usize,
         pipeline: random.between(1, 5) as usize,
         batch_records: random.between(1, 4),
-        end_readers: random.between(1, 2) as usize,
+        end_readers: 1,
         session_readers: usize::from(random.chance(300)),
         scanners: if cluster.nodes > 3 { 0 } else { usize::from(random.chance(500)) },
         consumers: random.between(0, 2) as usize,
         pinned_writes: random.chance(200),
         topic_churn: random.chance(250),
-        pause_ms: *random.pick(&[15, 30, 60]).unwrap_or(&30),
+        pause_ms: *random.pick(&[20, 50, 100]).unwrap_or(&50),
     }
 }
 
