@@ -32,6 +32,10 @@ const XERIAL_HEADER_BYTES: usize = 16;
 /// Plain bytes per block when writing that framing.
 const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
 
+/// What an LZ4 frame begins with. The library also reads the legacy format, whose blocks have no smaller size than 8 MiB:
+/// four bytes would take twice that. Java refuses it, too, and no client writes it.
+const LZ4_MAGIC: &[u8] = &0x184D_2204_u32.to_le_bytes();
+
 impl Compression {
     /// Every codec.
     pub const ALL: [Compression; 5] =
@@ -73,6 +77,9 @@ impl Compression {
             Compression::Gzip => self.read_all(flate2::read::MultiGzDecoder::new(&input[..]), limit)?,
             Compression::Snappy if input.starts_with(XERIAL_MAGIC) => self.read_xerial(input, limit)?,
             Compression::Snappy => self.read_snappy_block(input, limit)?,
+            Compression::Lz4 if !input.starts_with(LZ4_MAGIC) => {
+                return Err(self.corrupt("not a frame of the present format"));
+            }
             Compression::Lz4 => self.read_all(lz4_flex::frame::FrameDecoder::new(&input[..]), limit)?,
             Compression::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(Cursor::new(input))

@@ -203,6 +203,17 @@ fn each_fault_has_its_code() {
 }
 
 #[test]
+fn a_legacy_lz4_frame_is_refused_before_it_takes_memory() {
+    let magic = 0x184C_2102_u32.to_le_bytes();
+    let legacy = Bytes::from([&magic[..], &24_u32.to_le_bytes(), &[0x0f; 24]].concat());
+    let peak = peak_bytes(|| {
+        let refused = Compression::Lz4.decompress(&legacy);
+        assert!(matches!(refused, Err(BatchError::Decompress { .. })), "{refused:?}");
+    });
+    assert!(peak < 1_000, "{peak} bytes");
+}
+
+#[test]
 fn the_size_limit_is_exact() {
     let batch = one_record(&[0; 1_000], Compression::None);
     let at = BatchLimits { max_batch_bytes: batch.len() };
