@@ -1,6 +1,9 @@
 //! The log as raft sees it: a read-only view, because raft hands every write to the replica in a `Ready`.
+//!
+//! Raft panics when its storage fails. So a failed read is answered with something harmless and kept as a fault; the
+//! replica looks for it before anything that came of the answer leaves, and stops.
 
-use std::cell::RefCell;
+use std::sync::OnceLock;
 
 use bytes::{Bytes, BytesMut};
 use chronik_log::{Index, LogError, PartitionLog, Term};
@@ -15,18 +18,23 @@ use crate::limits;
 pub(crate) struct LogStorage {
     pub(crate) log: PartitionLog,
     pub(crate) voters: Vec<u64>,
-    /// A read that failed and that raft cannot be told of: it panics where it wants a snapshot and gets an error.
-    fault: RefCell<Option<LogError>>,
+    /// The first read that failed for good.
+    fault: OnceLock<LogError>,
 }
 
 impl LogStorage {
     pub(crate) fn new(log: PartitionLog, voters: Vec<u64>) -> LogStorage {
-        LogStorage { log, voters, fault: RefCell::new(None) }
+        LogStorage { log, voters, fault: OnceLock::new() }
     }
 
-    /// Why the replica must stop, if a read failed that raft was not told of.
-    pub(crate) fn take_fault(&mut self) -> Option<LogError> {
-        self.fault.take()
+    /// The read that failed. From then on nothing that raft says may leave.
+    pub(crate) fn fault(&self) -> Option<&LogError> {
+        self.fault.get()
+    }
+
+    fn note(&self, error: LogError) {
+        // The first one names the cause.
+        let _ = self.fault.set(error);
     }
 
     fn conf_state(&self) -> ConfState {
@@ -55,13 +63,23 @@ impl Storage for LogStorage {
         low: u64,
         high: u64,
         max_size: impl Into<Option<u64>>,
-        _context: GetEntriesContext,
+        context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
         // Only a campaign asks without a bound: it looks for membership changes among everything that is not applied,
         // which after a restart may be a whole segment. There are none, so the first portion tells it as much.
         let max_bytes = max_size.into().unwrap_or(limits::APPEND_MESSAGE_BYTES_MAX);
-        let entries = self.log.entries(Index(low), Index(high), max_bytes).map_err(storage_error)?;
-        Ok(entries.into_iter().map(entry::to_raft).collect())
+        match self.log.entries(Index(low), Index(high), max_bytes) {
+            Ok(entries) => Ok(entries.into_iter().map(entry::to_raft).collect()),
+            // The peer is sent its entries when it is heard of again.
+            Err(error) if error.is_passing() && context.can_async() => {
+                Err(raft::Error::Store(StorageError::LogTemporarilyUnavailable))
+            }
+            Err(error) if error.is_storage_fault() => {
+                self.note(error);
+                Ok(Vec::new())
+            }
+            Err(error) => Err(storage_error(error)),
+        }
     }
 
     fn term(&self, index: u64) -> raft::Result<u64> {
@@ -78,13 +96,14 @@ impl Storage for LogStorage {
 
     fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
         let unavailable = raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable);
-        let stored = self.log.snapshot().or_else(|error| match error.is_passing() {
-            true => Err(raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable)),
-            false => {
-                *self.fault.borrow_mut() = Some(error);
-                Ok(None)
+        let stored = match self.log.snapshot() {
+            Ok(stored) => stored,
+            Err(error) if error.is_passing() => return Err(unavailable),
+            Err(error) => {
+                self.note(error);
+                return Err(unavailable);
             }
-        })?;
+        };
         let Some(stored) = stored.filter(|stored| stored.index.0 >= request_index) else {
             return Err(unavailable);
         };

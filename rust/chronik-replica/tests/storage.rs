@@ -702,6 +702,45 @@ fn settings_that_switch_syncs_off_strand_no_promise() {
     assert_eq!(later.try_recv().unwrap(), ok(1));
 }
 
+/// Node 3 lags behind what node 1 keeps in memory, and node 1's disk fails as told when it reads for node 3.
+fn read_for_a_lagging_follower(fault: DiskFault) -> World {
+    let mut world = World::elected();
+    world.log = Arc::new(LogConfig { tail_bytes: 0, segment_bytes: 2048, ..LogConfig::default() });
+    for node in 1..=3 {
+        let log = Arc::clone(&world.log);
+        world.host(node).set_log_config(KEY, log);
+    }
+    world.crash(3, UnsyncedPolicy::Drop);
+    for _ in 0..10 {
+        world.produce(1, batch(&[&big()])).unwrap();
+    }
+    let scope = FileScope::everywhere().ending(".log");
+    world.node(1).disk.inject(FaultPlan { fault, scope, skip: 0, times: 1 });
+    world.restart(3);
+    world.until("the fault", |world| world.nodes[&NodeId(1)].disk.faults_played(fault) == 1);
+    world
+}
+
+#[test]
+fn a_leader_that_cannot_read_its_log_stops_and_another_one_feeds_the_follower() {
+    for fault in [DiskFault::Read, DiskFault::MisdirectedRead] {
+        let mut world = read_for_a_lagging_follower(fault);
+        world.until("another leader", |world| {
+            world.confirmed_leader(KEY).is_some_and(|leader| leader != NodeId(1))
+        });
+        let reason = world.host(1).replica(KEY).unwrap().stop_reason().unwrap().to_owned();
+        assert!(reason.starts_with("log read failed"), "raft must not see it: {reason}");
+        world.until("node 3 has all", |world| world.view(3).high_watermark == Offset(10));
+    }
+}
+
+#[test]
+fn a_leader_without_a_descriptor_reads_its_log_later() {
+    let mut world = read_for_a_lagging_follower(DiskFault::Open);
+    world.until("node 3 has all", |world| world.view(3).high_watermark == Offset(10));
+    assert_eq!(world.confirmed_leader(KEY), Some(NodeId(1)));
+}
+
 /// With its bug planted each of these scenarios fails.
 #[cfg(feature = "mutants")]
 #[test]

@@ -19,25 +19,17 @@ impl Replica {
     pub(crate) fn turn(&mut self, shared: &mut Shared) {
         self.thaw(shared);
         self.drain_readies(shared);
-        self.stop_if_unreadable(shared);
-        if self.stopped.is_none() && self.stalled.is_none() {
+        // What came last may have asked the log and left no ready.
+        let readable = !self.stop_if_unreadable(shared);
+        if readable && self.stopped.is_none() && self.stalled.is_none() {
             self.settle_appends(shared);
             self.sleep_if_due(shared);
         }
     }
 
-    /// A follower wanted a snapshot that the disk does not give.
-    fn stop_if_unreadable(&mut self, shared: &mut Shared) {
-        if self.stopped.is_none()
-            && let Some(error) = self.raw.mut_store().take_fault()
-        {
-            self.stop(format!("log read failed: {error}"), shared);
-        }
-    }
-
     fn drain_readies(&mut self, shared: &mut Shared) {
         for _ in 0..limits::READIES_PER_TURN_MAX {
-            if self.stopped.is_some() || !self.retry_stalled(shared) {
+            if self.stopped.is_some() || self.stop_if_unreadable(shared) || !self.retry_stalled(shared) {
                 return;
             }
             self.observe_role(shared);
@@ -55,12 +47,23 @@ impl Replica {
 
     fn handle_ready(&mut self, shared: &mut Shared) {
         let mut ready = self.raw.ready();
+        if self.stop_if_unreadable(shared) {
+            return;
+        }
         for state in ready.take_read_states() {
             self.on_read_state(&state, shared);
         }
         let messages = ready.take_messages();
         self.send_all(messages, shared);
         self.take_ready(ready, shared);
+    }
+
+    /// Stops if raft asked the log for something that it could not read: what raft says now may rest on it.
+    fn stop_if_unreadable(&mut self, shared: &mut Shared) -> bool {
+        let Some(error) = self.raw.store().fault() else { return false };
+        let reason = format!("log read failed: {error}");
+        self.stop(reason, shared);
+        true
     }
 
     /// Persists a ready and finishes it, or keeps it while the disk is full.
