@@ -117,9 +117,12 @@ impl Faults {
         });
     }
 
-    /// No more faults. The power stays as it is.
+    /// No more faults, nor a power cut that has not come yet.
     pub(super) fn clear(&self) {
-        self.change_state(|state| state.plans.clear());
+        self.change_state(|state| {
+            state.plans.clear();
+            state.changes_left = state.changes_left.filter(|left| *left == 0);
+        });
     }
 
     pub(super) fn played(&self, fault: DiskFault) -> u64 {

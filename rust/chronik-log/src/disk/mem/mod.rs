@@ -135,7 +135,7 @@ impl MemDisk {
         self.shared.device.faults.inject(plan);
     }
 
-    /// Forgets the plans that were injected.
+    /// Forgets the plans that were injected, and a power cut that was announced and has not come.
     pub fn clear_faults(&self) {
         self.shared.device.faults.clear();
     }
