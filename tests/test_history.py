@@ -138,6 +138,15 @@ def test_a_saved_history_is_judged_as_it_was(tmp_path):
     assert set(caught.value.verdict.anomalies) & LIES
 
 
+def test_a_send_without_an_answer_may_have_left_its_record():
+    history = History()
+    send = history.begin("send", client="a", key="t/0", args={"values": ["x"]})
+    history.begin("fetch", client="b", key="t/0", args={"offset": 0}).ok({"hw": 1, "records": [(0, "x")]})
+    assert history.check().events == 2
+    send.ok({"offset": 0})
+    assert history.check().events == 2
+
+
 def test_what_is_no_history_is_refused_with_its_line(tmp_path):
     (tmp_path / "no.jsonl").write_text('{"op": "fault", "t_inv_ns": 1, "t_ret_ns": 2, "status": "ok"}\nnonsense\n')
     with pytest.raises(InvalidValueError, match="line 2"):

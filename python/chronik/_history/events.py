@@ -82,6 +82,7 @@ class History:
         """An empty history."""
         self._lock = threading.Lock()
         self._lines: list[str] = []
+        self._sends_under_way: dict[int, dict[str, Any]] = {}
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -111,6 +112,9 @@ class History:
             "key": key,
             "args": args,
         }
+        if op == "send":
+            with self._lock:
+                self._sends_under_way[id(event)] = event
         return Operation(self, event)
 
     @staticmethod
@@ -169,9 +173,16 @@ class History:
     def _text(self) -> str:
         with self._lock:
             lines = list(self._lines)
+            # A send without an answer may have left its records: whoever reads them is not to be called a liar.
+            under_way = [dict(event) for event in self._sends_under_way.values()]
+        lines += [
+            _encode(event | {"t_ret_ns": None, "status": "info", "i": number})
+            for number, event in enumerate(under_way, start=len(lines))
+        ]
         return "".join(line + "\n" for line in lines)
 
     def _append(self, event: dict[str, Any]) -> None:
         with self._lock:
+            self._sends_under_way.pop(id(event), None)
             event["i"] = len(self._lines)
             self._lines.append(_encode(event))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._kafka import Connection
+from .._kafka import Connection, TopicInfo
 from .recording import Recording
 
 if TYPE_CHECKING:
     from ..cluster import Cluster
+
+UNKNOWN_TOPIC = 3
 
 
 class ClusterRecording(Recording):
@@ -63,9 +65,15 @@ class ClusterRecording(Recording):
     @staticmethod
     def _partitions(cluster: Cluster, topic: str, partitions: int) -> int:
         running = next(node for node in cluster.nodes if node.is_running)
-        with Connection(running.bootstrap_servers) as connection:
-            found = connection.metadata([topic]).topics[0]
-        if found.error_code == 0:
-            return len(found.partitions)
+        found: list[TopicInfo] = []
+
+        def is_known() -> bool:
+            with Connection(running.bootstrap_servers) as connection:
+                found[:] = connection.metadata([topic]).topics
+            return found[0].error_code in (0, UNKNOWN_TOPIC)
+
+        cluster.wait_for(is_known)
+        if found[0].error_code == 0:
+            return len(found[0].partitions)
         cluster.create_topic(topic, partitions)
         return partitions

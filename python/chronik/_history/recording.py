@@ -43,6 +43,7 @@ class Shared:
     """What all clients of a recording know: the targets, the ends proved so far, and when to stop."""
 
     def __init__(self, history: History, targets: Sequence[Target], topic: str, partitions: int) -> None:
+        """Nothing is known yet."""
         self.history = history
         self.targets = tuple(targets)
         self.topic = topic
@@ -139,7 +140,7 @@ class Recording(History):
 
     - ``addresses``: ``host:port`` by node id; ``pinned``: the pinned addresses, if there are any.
     - ``topic`` exists and has ``partitions`` partitions.
-    - ``writers`` idempotent producers, and as many plain ones, write to the leader; two readers per address read.
+    - ``writers`` idempotent producers, and as many plain ones, write to the leader; a reader reads at every address.
     - ``seed`` decides what the clients do next, though not when.
 
     Leaving the block stops the clients once nothing of theirs is pending, and then reads every partition at every
