@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use chronik_log::{Members, NodeIdentity};
+use chronik_mutants::{Mutant, planted};
 use chronik_replica::{Host, ReplicaError, Standing};
 use chronik_wire::types::{DirectoryId, NodeId};
 
@@ -34,7 +35,7 @@ pub(crate) fn open(node: &NodeState, hosts: &Hosts, fresh: DirectoryId) -> Resul
 
 /// Until the node is known to be a member, its replicas follow.
 pub(crate) fn await_standing(node: &NodeState, host: &mut Host) {
-    if !node.is_member() {
+    if !node.is_member() && !planted(Mutant::WipedDiskVotes) {
         host.set_standing(Standing::Learner);
     }
 }

@@ -105,6 +105,11 @@ mutants! {
     /// A sync that began before a truncation proves the entries written after it. Caught by: refused recovery.
     SyncOutlivesTruncation = "sync-outlives-truncation",
 
+    // Membership.
+    /// A node whose disk was wiped is a member as before: it votes, campaigns and acknowledges. Caught by: lost-write, a
+    /// stopped replica.
+    WipedDiskVotes = "wiped-disk-votes",
+
     // State that replicas share.
     /// A new leader counts offsets from what it has applied, not from the end of its log. Caught by: a stopped
     /// replica, lost-write.
