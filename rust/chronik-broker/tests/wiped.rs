@@ -165,3 +165,14 @@ fn nodes_that_die_during_the_founding_complete_it_when_they_return() {
         }
     }
 }
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+    use harness::killed;
+
+    killed(Mutant::WipedDiskVotes, what_only_a_dead_node_holds_is_not_elected_away_by_a_wiped_one);
+    killed(Mutant::WipedDiskVotes, a_wiped_node_makes_no_quorum);
+}
