@@ -1,10 +1,11 @@
-//! Futures of nodes and clients, polled one after the other in the order in which they were woken.
+//! Futures of nodes and clients, polled one after the other, of those that are ready the oldest first.
+//!
+//! Not in the order in which they were woken: channels wake those who wait in an order that is partly random.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -22,36 +23,32 @@ pub(crate) enum Owner {
 type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 #[derive(Debug, Default)]
-struct ReadyQueue(Mutex<VecDeque<usize>>);
+struct ReadyTasks(Mutex<BTreeSet<usize>>);
 
-impl ReadyQueue {
+impl ReadyTasks {
     fn push(&self, id: usize) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(id);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
     }
 
     fn pop(&self) -> Option<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_first()
     }
 }
 
 struct TaskWake {
     id: usize,
-    queued: AtomicBool,
-    ready: Arc<ReadyQueue>,
+    ready: Arc<ReadyTasks>,
 }
 
 impl Wake for TaskWake {
     fn wake(self: Arc<Self>) {
-        if !self.queued.swap(true, Ordering::Relaxed) {
-            self.ready.push(self.id);
-        }
+        self.ready.push(self.id);
     }
 }
 
 struct Task {
     owner: Owner,
     future: TaskFuture,
-    wake: Arc<TaskWake>,
     waker: Waker,
 }
 
@@ -59,7 +56,7 @@ struct Task {
 #[derive(Default)]
 pub(crate) struct Tasks {
     slots: Vec<Option<Task>>,
-    ready: Arc<ReadyQueue>,
+    ready: Arc<ReadyTasks>,
     /// Woken while their node was frozen.
     held: Vec<(NodeId, usize)>,
     spawned: RefCell<Vec<(Owner, TaskFuture)>>,
@@ -76,7 +73,6 @@ impl Tasks {
         loop {
             this.borrow_mut().adopt();
             let Some((id, mut task)) = this.borrow_mut().take_ready(&frozen) else { return };
-            task.wake.queued.store(false, Ordering::Relaxed);
             // The table is free while the future runs, so that it may spawn.
             let poll = task.future.as_mut().poll(&mut Context::from_waker(&task.waker));
             if poll == Poll::Pending
@@ -90,10 +86,8 @@ impl Tasks {
     fn adopt(&mut self) {
         for (owner, future) in self.spawned.take() {
             let id = self.slots.len();
-            let wake =
-                Arc::new(TaskWake { id, queued: AtomicBool::new(true), ready: Arc::clone(&self.ready) });
-            let waker = Waker::from(Arc::clone(&wake));
-            self.slots.push(Some(Task { owner, future, wake, waker }));
+            let waker = Waker::from(Arc::new(TaskWake { id, ready: Arc::clone(&self.ready) }));
+            self.slots.push(Some(Task { owner, future, waker }));
             self.ready.push(id);
         }
     }
