@@ -51,9 +51,9 @@ mutants! {
     LeaseReads = "lease-reads",
     /// One read context serves all rounds of a leadership: an old answer confirms a new round. Caught by: stale-read.
     ContextReused = "context-reused",
-    /// Rounds are counted from zero in every life of a process, and read contexts do not name their owner: an answer
-    /// to an earlier life opens a gate of this one. Caught by: stale-read.
-    RoundIdsRestart = "round-ids-restart",
+    /// Rounds have numbers from a small circle that begins at zero in every life of a process, and read contexts do not
+    /// name their owner: an answer to an earlier round or life opens a gate. Caught by: stale-read.
+    RoundIdsRepeat = "round-ids-repeat",
     /// Any answer of the leader settles the round in flight, also one to an earlier round. Caught by: stale-read.
     AnswerToAnyRound = "answer-to-any-round",
     /// A reader joins the round in flight, whose index may be older than the reader. Caught by: stale-read.
@@ -102,8 +102,6 @@ mutants! {
     CacheNotTruncated = "cache-not-truncated",
     /// A truncation leaves the starts of the cut terms in the table. Caught by: a stopped replica, stale epochs.
     TermsNotTruncated = "terms-not-truncated",
-    /// A sync that began before a truncation proves the entries written after it. Caught by: refused recovery.
-    SyncOutlivesTruncation = "sync-outlives-truncation",
 
     // Membership.
     /// A node whose disk was wiped is a member as before: it votes, campaigns and acknowledges. Caught by: lost-write, a

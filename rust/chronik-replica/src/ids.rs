@@ -26,7 +26,7 @@ pub(crate) struct RoundIds(u64);
 impl RoundIds {
     /// Numbers of the life that drew `incarnation`: two lives begin at random places of a circle of 2^64.
     pub(crate) fn of_life(incarnation: u64) -> RoundIds {
-        if planted(Mutant::RoundIdsRestart) {
+        if planted(Mutant::RoundIdsRepeat) {
             return RoundIds(0);
         }
         RoundIds(incarnation)
@@ -35,6 +35,9 @@ impl RoundIds {
     /// A number this source has never given out.
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(1);
+        if planted(Mutant::RoundIdsRepeat) {
+            self.0 %= 64;
+        }
         self.0
     }
 }
@@ -47,7 +50,7 @@ pub(crate) const CONTEXT_BYTES: usize = 24;
 pub(crate) fn read_context(node: NodeId, incarnation: u64, number: u64) -> [u8; CONTEXT_BYTES] {
     let mut context = [0; CONTEXT_BYTES];
     context[16..].copy_from_slice(&number.to_be_bytes());
-    if planted(Mutant::RoundIdsRestart) {
+    if planted(Mutant::RoundIdsRepeat) {
         return context;
     }
     context[..8].copy_from_slice(&i64::from(node.0).to_be_bytes());

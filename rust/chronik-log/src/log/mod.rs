@@ -20,7 +20,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::Offset;
 
 use crate::config::LogConfig;
@@ -163,7 +162,7 @@ impl PartitionLog {
 
     /// A batch of this log was synced. Later writes record it, so that recovery knows what was promised.
     pub fn on_synced(&mut self, done: SyncDone) {
-        if done.truncations == self.truncations || planted(Mutant::SyncOutlivesTruncation) {
+        if done.truncations == self.truncations {
             self.state.synced_through = self.state.synced_through.max(done.through);
         }
     }

@@ -653,11 +653,10 @@ fn a_log_whose_first_snapshot_is_gone_is_refused() {
 #[test]
 fn the_scenarios_above_kill_their_bugs() {
     use chronik_mutants::Mutant;
-    let scenarios: [(Mutant, fn()); 6] = [
+    let scenarios: [(Mutant, fn()); 5] = [
         (Mutant::SegmentNamesNotSynced, segments_begun_after_the_first_sync_survive_a_power_cut),
         (Mutant::TermsNotTruncated, terms_follow_a_suffix_that_is_replaced_twice),
         (Mutant::CacheNotTruncated, a_conflicting_suffix_is_replaced),
-        (Mutant::SyncOutlivesTruncation, a_sync_proves_nothing_that_was_written_after_a_truncation),
         (Mutant::DamageTruncated, a_flipped_bit_in_a_synced_entry_is_never_cut_away),
         (Mutant::PayloadsUnverified, a_bit_that_flips_under_an_open_log_is_found_by_the_read),
     ];
