@@ -37,7 +37,7 @@ pub use counters::{Counter, ReplicaCounters};
 pub use error::{AppendError, ReadError, ReplicaError};
 pub use gate::{GateError, GateErrorKind, GatePass};
 pub use host::{Host, SyncJob, SyncReport, SyncTicket, TurnOutput};
-pub use message::{BarrierOutcome, ReplicaMessage};
+pub use message::{BarrierOutcome, Promise, ReplicaMessage};
 pub use replica::{
     Acks, AppendReceiver, Appended, EpochEnd, FollowerProgress, LeaderChange, ReadView, Replica, Role,
     TimestampedOffset,

@@ -1,11 +1,15 @@
 //! Looks inside after every turn and checks what Raft and the log promise each other, whatever clients see: one leader
 //! per term, equal logs at equal indexes, leaders that hold everything committed, applied state that only moves forward
-//! and is a function of the applied index.
+//! and is a function of the applied index, votes and acknowledgements that survive a restart.
 
-use std::collections::BTreeMap;
+mod promises;
 
-use chronik_replica::{Host, Index, Replica};
+use std::collections::{BTreeMap, BTreeSet};
+
+use chronik_replica::{Host, Index, Replica, ReplicaMessage};
 use chronik_wire::types::{NodeId, PartitionKey};
+
+use promises::Promises;
 
 /// Violations kept; the first one matters.
 const VIOLATIONS_MAX: usize = 20;
@@ -31,6 +35,10 @@ struct Group {
 #[derive(Debug, Default)]
 pub(crate) struct Auditor {
     groups: BTreeMap<PartitionKey, Group>,
+    promises: Promises,
+    /// Groups of topics that a node has removed. A node that restarts with older metadata begins them anew, empty, until
+    /// it hears of the deletion.
+    deleted: BTreeSet<PartitionKey>,
     violations: Vec<String>,
     /// Terms in which somebody led.
     pub(crate) terms_led: u64,
@@ -39,8 +47,50 @@ pub(crate) struct Auditor {
 }
 
 impl Auditor {
+    /// A node is about to take a turn: replicas that are new in this life are held against what earlier lives promised.
+    pub(crate) fn before_turn(&mut self, node: NodeId, life: u64, host: &Host) {
+        for replica in running(host) {
+            if !self.deleted.contains(&replica.key())
+                && let Some(violation) = self.promises.before_turn(node, life, replica)
+            {
+                self.violate(violation);
+            }
+        }
+    }
+
+    /// A node goes down, or has ended a turn: what was removed from it is promised no longer.
+    pub(crate) fn forget_removed(&mut self, node: NodeId, life: u64, host: &Host) {
+        let removed = self.promises.forget_removed(node, life, |key| host.replica(key).is_some());
+        self.deleted.extend(removed);
+    }
+
+    /// A replica of a node says something.
+    pub(crate) fn on_said(
+        &mut self,
+        (node, to): (NodeId, NodeId),
+        key: PartitionKey,
+        host: &Host,
+        message: &ReplicaMessage,
+    ) {
+        let Some(replica) = host.replica(key).filter(|_| !self.deleted.contains(&key)) else { return };
+        if let Some(violation) = self.promises.on_said(node, to, replica, message) {
+            self.violate(violation);
+        }
+    }
+
+    /// The power of a node went in the middle of a turn.
+    pub(crate) fn on_power_cut(&mut self, node: NodeId) {
+        self.promises.on_power_cut(node);
+    }
+
+    /// The disk of a node was wiped: nobody expects it to remember.
+    pub(crate) fn on_wiped(&mut self, node: NodeId) {
+        self.promises.on_wiped(node);
+    }
+
     /// Checks every replica of a node. Returns what changed about leadership, for the story.
     pub(crate) fn look(&mut self, node: NodeId, life: u64, host: &Host) -> Vec<(PartitionKey, u64)> {
+        self.forget_removed(node, life, host);
         let mut elected = Vec::new();
         for key in host.keys() {
             if let Some(replica) = host.replica(key)
@@ -57,7 +107,11 @@ impl Auditor {
             self.on_stopped(node, life, key, reason);
             return None;
         }
+        if self.deleted.contains(&key) {
+            return None;
+        }
         self.check_applied(node, life, key, replica);
+        self.promises.after_turn(node, replica);
         if !replica.leads() {
             return None;
         }
@@ -114,10 +168,14 @@ impl Auditor {
         }
     }
 
-    /// A leader holds everything that was ever applied anywhere.
+    /// A leader holds everything that was ever applied anywhere, unless it learns of its election only after others were
+    /// elected in later terms: it was a pause that made it lead, and it will not commit anything.
     fn check_completeness(&mut self, node: NodeId, key: PartitionKey, replica: &Replica) {
         let Some(group) = self.groups.get(&key) else { return };
         let Some((index, state)) = group.applied.last_key_value() else { return };
+        if group.leaders.range(replica.term().0 + 1..).next().is_some() {
+            return;
+        }
         let held = replica.log().term(*index).ok().map(|term| term.0);
         // An index below the first was compacted away, which only applied entries are.
         if *index < replica.log().first_index() || held == Some(state.term) {
@@ -141,4 +199,8 @@ impl Auditor {
     pub(crate) fn violations(&self) -> &[String] {
         &self.violations
     }
+}
+
+fn running(host: &Host) -> impl Iterator<Item = &Replica> {
+    host.keys().filter_map(|key| host.replica(key)).filter(|replica| replica.stop_reason().is_none())
 }

@@ -228,6 +228,7 @@ impl Simulation {
         let running = self.seats.get(&id).and_then(|seat| seat.running.as_ref());
         let Some(node) = running.filter(|node| node.life == life) else { return };
         node.turn_entered.set(false);
+        self.auditor.before_turn(id, life, &node.host.borrow());
         let output = node.turn(now_us);
         if self.stop_if_powerless(id) {
             // What it wanted to say after the power had gone was never said.
@@ -235,6 +236,9 @@ impl Simulation {
         }
         let Some(node) = self.seats.get(&id).and_then(|seat| seat.running.as_ref()) else { return };
         let elected = self.auditor.look(id, life, &node.host.borrow());
+        for (to, key, message) in &output.messages {
+            self.auditor.on_said((id, *to), *key, &node.host.borrow(), message);
+        }
         self.note(2, id.0 as u64, output.messages.len() as u64);
         for (key, term) in elected {
             self.board.tell(|| format!("node {id} leads {key:?} in term {term}"));
@@ -405,6 +409,7 @@ impl Simulation {
         };
         let Some(policy) = seat.dying.take() else { return false };
         self.board.tell(|| format!("node {id} loses its power"));
+        self.auditor.on_power_cut(id);
         self.stop(id, policy)
     }
 
@@ -422,6 +427,7 @@ impl Simulation {
         let backlog = std::mem::take(&mut seat.backlog);
         seat.disk.crash(policy);
         let life = node.life;
+        self.auditor.forget_removed(id, life, &node.host.borrow());
         drop(node);
         self.hang_up(id, life, closes);
         for event in backlog {

@@ -13,7 +13,7 @@ pub(crate) use portion::in_portions;
 use bytes::Bytes;
 use chronik_log::{Index, Term};
 use chronik_wire::types::NodeId;
-use raft::eraftpb::Message;
+use raft::eraftpb::{Message, MessageType};
 
 use crate::CodecError;
 
@@ -67,7 +67,36 @@ pub enum ReplicaMessage {
     },
 }
 
+/// What the sender of a message must not forget, whatever happens to it: leaders count on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// The receiver has its vote.
+    Vote {
+        /// In this term.
+        term: Term,
+    },
+    /// It has persisted the receiver's log.
+    Holds {
+        /// In this term.
+        term: Term,
+        /// Up to this entry.
+        index: Index,
+    },
+}
+
 impl ReplicaMessage {
+    /// What the sender promises by this message, if it does.
+    pub fn promise(&self) -> Option<Promise> {
+        let ReplicaMessage::Raft(message) = self else { return None };
+        let term = Term(message.term);
+        match message.get_msg_type() {
+            _ if message.reject => None,
+            MessageType::MsgRequestVoteResponse => Some(Promise::Vote { term }),
+            MessageType::MsgAppendResponse => Some(Promise::Holds { term, index: Index(message.index) }),
+            _ => None,
+        }
+    }
+
     /// The message as pieces: the head first, then the payloads as they are, not copied. A receiver decodes their
     /// concatenation.
     pub fn encode(&self) -> Vec<Bytes> {

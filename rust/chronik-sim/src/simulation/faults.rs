@@ -47,7 +47,11 @@ impl Simulation {
                 })
             }
             FaultKind::BitFlip { .. } => self.damage(&victims, Simulation::flip),
-            FaultKind::Wipe { .. } => self.damage(&victims, Simulation::wipe),
+            FaultKind::Wipe { .. } => {
+                let wiped = self.damage(&victims, Simulation::wipe);
+                victims.iter().filter(|_| wiped).for_each(|id| self.auditor.on_wiped(*id));
+                wiped
+            }
             FaultKind::ClockJump { by_ms, .. } => self.for_each(&victims, |seat| seat.clock.jump(*by_ms)),
             FaultKind::Transfer { partition, to } => self.transfer(*partition, NodeId(*to)),
         };

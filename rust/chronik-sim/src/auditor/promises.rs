@@ -1,0 +1,142 @@
+//! What nodes promised, over all of their lives: a vote is given once per term, and what was acknowledged is there after
+//! a restart. A broken promise seldom shows to clients, because it takes a second misfortune to lose something by it.
+//!
+//! Three kinds of forgetting are no breach: entries that a new leader replaced, topics that were deleted, and everything
+//! on a disk that was wiped.
+
+use std::collections::BTreeMap;
+
+use chronik_replica::{Index, Promise, Replica, ReplicaMessage, Term};
+use chronik_wire::types::{NodeId, PartitionKey};
+
+/// What one replica must hold when its node starts again.
+#[derive(Debug, Default)]
+struct Held {
+    /// The life in which it was last looked at.
+    life: u64,
+    /// The last entry it acknowledged and was not seen to replace.
+    acknowledged: Option<(Index, Term)>,
+    /// Its newest vote: the term, and who got it.
+    vote: Option<(Term, NodeId)>,
+    /// The commit index it wrote down: what lies below was synced before.
+    committed: Index,
+}
+
+/// The promises of all nodes.
+#[derive(Debug, Default)]
+pub(super) struct Promises {
+    /// Per replica and term: who got its vote. Not even a wiped disk excuses a second one.
+    votes: BTreeMap<(PartitionKey, NodeId, Term), NodeId>,
+    held: BTreeMap<(PartitionKey, NodeId), Held>,
+}
+
+impl Promises {
+    /// A replica before its next turn. The first one of a life must show what earlier lives promised.
+    pub(super) fn before_turn(&mut self, node: NodeId, life: u64, replica: &Replica) -> Option<String> {
+        let key = replica.key();
+        let held = self.held.entry((key, node)).or_default();
+        if std::mem::replace(&mut held.life, life) == life {
+            return None;
+        }
+        let last = replica.log().last_index();
+        let written = replica.log().hard_state();
+        if let Some((term, candidate)) = held.vote
+            && (written.term < term || (written.term == term && written.vote != raft_id(candidate)))
+        {
+            return Some(format!(
+                "{key:?}: node {node} voted for node {candidate} in term {term} and remembers {written:?} after a restart"
+            ));
+        }
+        if last < held.committed {
+            let committed = held.committed;
+            return Some(format!(
+                "{key:?}: node {node} had {committed} committed and holds {last} after a restart"
+            ));
+        }
+        let (index, term) = held.acknowledged?;
+        if index > last {
+            return Some(format!(
+                "{key:?}: node {node} acknowledged {index} and holds {last} after a restart"
+            ));
+        }
+        let now = replica.log().term(index).ok().filter(|now| *now != term)?;
+        Some(format!(
+            "{key:?}: node {node} acknowledged {index} of term {term} and holds term {now} after a restart"
+        ))
+    }
+
+    /// A replica after a turn: what a new leader replaced is promised no longer.
+    pub(super) fn after_turn(&mut self, node: NodeId, replica: &Replica) {
+        let log = replica.log();
+        let held = self.held.entry((replica.key(), node)).or_default();
+        held.committed = held.committed.max(log.hard_state().commit);
+        held.acknowledged = held.acknowledged.filter(|(index, term)| {
+            *index <= log.last_index() && log.term(*index).is_ok_and(|now| now == *term)
+        });
+    }
+
+    /// A replica says something to another node.
+    pub(super) fn on_said(
+        &mut self,
+        node: NodeId,
+        to: NodeId,
+        replica: &Replica,
+        message: &ReplicaMessage,
+    ) -> Option<String> {
+        let key = replica.key();
+        match message.promise()? {
+            Promise::Vote { term } => {
+                let held = self.held.entry((key, node)).or_default();
+                held.vote = held.vote.filter(|(known, _)| *known >= term).or(Some((term, to)));
+                let before = *self.votes.entry((key, node, term)).or_insert(to);
+                (before != to).then(|| {
+                    format!("{key:?}: node {node} voted for node {before} and for node {to} in term {term}")
+                })
+            }
+            Promise::Holds { term, index } => {
+                // An answer to a former leader may speak of entries that are replaced by now.
+                let now = replica.log().term(index).ok().filter(|now| *now <= term)?;
+                let held = self.held.entry((key, node)).or_default();
+                let newest = held.acknowledged.is_none_or(|(known, _)| known < index);
+                if newest && index <= replica.log().last_index() {
+                    held.acknowledged = Some((index, now));
+                }
+                None
+            }
+        }
+    }
+
+    /// Forgets the replicas of a node that were there in this life and are no more, and names them: their topics are
+    /// deleted.
+    pub(super) fn forget_removed(
+        &mut self,
+        node: NodeId,
+        life: u64,
+        is_there: impl Fn(PartitionKey) -> bool,
+    ) -> Vec<PartitionKey> {
+        let is_gone =
+            |key: PartitionKey, of: NodeId, held: &Held| of == node && held.life == life && !is_there(key);
+        let removed = self.held.iter().filter(|((key, of), held)| is_gone(*key, *of, held));
+        let removed: Vec<PartitionKey> = removed.map(|((key, _), _)| *key).collect();
+        self.held.retain(|(key, of), _| *of != node || !removed.contains(key));
+        removed
+    }
+
+    /// The power of a node went in the middle of a turn, which may have begun to replace entries.
+    pub(super) fn on_power_cut(&mut self, node: NodeId) {
+        self.held
+            .iter_mut()
+            .filter(|((_, of), _)| *of == node)
+            .for_each(|(_, held)| held.acknowledged = None);
+    }
+
+    /// The disk of a node was wiped.
+    pub(super) fn on_wiped(&mut self, node: NodeId) {
+        self.held.retain(|(_, of), _| *of != node);
+    }
+}
+
+/// A node as the log's hard state names it.
+fn raft_id(node: NodeId) -> u64 {
+    u64::try_from(node.0 + 1).unwrap_or_default()
+}
