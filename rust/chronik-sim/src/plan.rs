@@ -116,6 +116,9 @@ pub struct WorkloadPlan {
     pub topic_churn: bool,
     /// Mean pause of a client between requests, in milliseconds.
     pub pause_ms: u64,
+    /// How long all clients rest together now and then, so that groups fall asleep, in milliseconds; 0 if never.
+    #[serde(default)]
+    pub rest_ms: u64,
 }
 
 /// One fault.

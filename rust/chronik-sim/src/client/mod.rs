@@ -31,6 +31,8 @@ pub(crate) use final_reads::read_everything;
 
 /// Time after which a client gives an answer up, in microseconds: more than any honest answer takes.
 const PATIENCE_US: u64 = 15_000_000;
+/// Time from one common rest of all clients to the next, in microseconds.
+const REST_EVERY_US: u64 = 6_000_000;
 /// Pause after a failure, in microseconds.
 const BACKOFF_US: u64 = 100_000;
 
@@ -212,7 +214,9 @@ impl Client {
     async fn pause(&self) {
         let mean_us = self.crowd.plan.pause_ms * 1_000;
         let for_us = 1 + self.random.borrow_mut().around(mean_us);
-        self.crowd.board.sleep(for_us).await;
+        let in_round_us = self.crowd.board.now_us() % REST_EVERY_US;
+        let rest_us = (self.crowd.plan.rest_ms * 1_000).saturating_sub(in_round_us);
+        self.crowd.board.sleep(for_us + if self.is_closing() { 0 } else { rest_us }).await;
     }
 
     async fn rest(&self) {

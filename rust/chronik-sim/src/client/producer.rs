@@ -177,7 +177,10 @@ impl Client {
                 }
             }
             batches = kept;
-            if !batches.is_empty() {
+            if !batches.is_empty() && self.chance(500) {
+                // In haste, and to the same node: the first attempt may still be under way there.
+                self.crowd.board.sleep(1 + self.below(20_000)).await;
+            } else if !batches.is_empty() {
                 *leader = None;
                 self.back_off().await;
             }
@@ -192,7 +195,7 @@ impl Client {
         let timeout_ms = if self.chance(200) { 30 + self.below(500) } else { TIMEOUT_MS };
         let request = produce(place, batch.builder(), timeout_ms as i32);
         // Some give up before the broker does, and come again while their batch is still under way.
-        let patience_us = if self.chance(100) { 1_000 + self.below(200_000) } else { PATIENCE_US };
+        let patience_us = if self.chance(200) { 1_000 + self.below(200_000) } else { PATIENCE_US };
         let answer = self.ask_for(patience_us, node, pinned, PRODUCE_VERSION, &request).await;
         let bound_ms = self.bound_ms(&pending, timeout_ms + 1_500);
         let result = match answer {

@@ -81,6 +81,7 @@ fn workload(random: &mut Random, cluster: &ClusterPlan) -> WorkloadPlan {
         pinned_writes: random.chance(200),
         topic_churn: random.chance(250),
         pause_ms: *random.pick(&[20, 50, 100]).unwrap_or(&50),
+        rest_ms: if random.chance(250) { random.between(800, 3_000) } else { 0 },
     }
 }
 
@@ -89,7 +90,7 @@ type DrawFault = fn(&mut Random, &ClusterPlan) -> Option<FaultKind>;
 /// The kinds a schedule may have, each with its mean distance in milliseconds.
 const KINDS: &[(DrawFault, u64)] = &[
     (crash, 6_000),
-    (power_cut, 60_000),
+    (power_cut, 18_000),
     (pause, 6_000),
     (isolate_leader, 8_000),
     (cut, 8_000),
@@ -99,7 +100,7 @@ const KINDS: &[(DrawFault, u64)] = &[
     (full_disk, 20_000),
     (sync_error, 25_000),
     (bad_disk, 15_000),
-    (bit_flip, 60_000),
+    (bit_flip, 30_000),
     (wipe, 60_000),
     (clock_jump, 10_000),
     (transfer, 5_000),
@@ -123,7 +124,23 @@ fn faults(random: &mut Random, cluster: &ClusterPlan, duration_ms: u64) -> Vec<F
             at_ms += 50 + random.around(mean_ms);
         }
     }
+    faults.extend(flicker(&mut random.fork(1), cluster, duration_ms));
     faults.sort_by_key(|fault| fault.at_ms);
+    faults
+}
+
+/// In some schedules nodes hardly come up before they go down again: promises that were not kept show then.
+fn flicker(random: &mut Random, cluster: &ClusterPlan, duration_ms: u64) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if random.chance(150) {
+        let mut at_ms = CALM_MS;
+        while at_ms < duration_ms {
+            at_ms += 50 + random.around(1_000);
+            if let Some(kind) = crash(random, cluster) {
+                faults.push(Fault { at_ms, for_ms: random.between(1, 60), kind });
+            }
+        }
+    }
     faults
 }
 
