@@ -127,6 +127,13 @@ mutants! {
     TopicIdReused = "topic-id-reused",
 }
 
+impl Mutant {
+    /// Whether chance meets it too seldom for a search: a directed scenario kills it, and schedules need not.
+    pub fn is_for_scenarios(self) -> bool {
+        matches!(self, Mutant::TermsNotTruncated | Mutant::PayloadsUnverified)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,7 +36,7 @@ impl RoundIds {
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(1);
         if planted(Mutant::RoundIdsRepeat) {
-            self.0 %= 64;
+            self.0 %= 4;
         }
         self.0
     }

@@ -43,7 +43,10 @@ impl Mutants {
     pub(crate) fn execute(&self) -> Result<bool, String> {
         silence_panics();
         let began = Instant::now();
-        let chosen = |mutant: &&Mutant| self.only.as_ref().is_none_or(|part| mutant.name().contains(part));
+        let chosen = |mutant: &&Mutant| match &self.only {
+            Some(part) => mutant.name().contains(part),
+            None => !mutant.is_for_scenarios(),
+        };
         let mut survivors = Vec::new();
         for mutant in Mutant::ALL.iter().filter(chosen) {
             if !self.kill(*mutant) {
