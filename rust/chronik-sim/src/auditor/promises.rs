@@ -4,7 +4,7 @@
 //! Three kinds of forgetting are no breach: entries that a new leader replaced, topics that were deleted, and everything
 //! on a disk that was wiped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chronik_replica::{Index, Promise, Replica, ReplicaMessage, Term};
 use chronik_wire::types::{NodeId, PartitionKey};
@@ -28,6 +28,8 @@ pub(super) struct Promises {
     /// Per replica and term: who got its vote. Not even a wiped disk excuses a second one.
     votes: BTreeMap<(PartitionKey, NodeId, Term), NodeId>,
     held: BTreeMap<(PartitionKey, NodeId), Held>,
+    /// Nodes whose disk was wiped: they may not vote any more.
+    wiped: BTreeSet<NodeId>,
 }
 
 impl Promises {
@@ -85,6 +87,10 @@ impl Promises {
     ) -> Option<String> {
         let key = replica.key();
         match message.promise()? {
+            // Two nodes that both lost everything may take each other for a cluster that begins; they are a minority.
+            Promise::Vote { term } if self.wiped.contains(&node) && !self.wiped.contains(&to) => Some(
+                format!("{key:?}: node {node}, whose disk was wiped, voted for node {to} in term {term}"),
+            ),
             Promise::Vote { term } => {
                 let held = self.held.entry((key, node)).or_default();
                 held.vote = held.vote.filter(|(known, _)| *known >= term).or(Some((term, to)));
@@ -133,6 +139,7 @@ impl Promises {
     /// The disk of a node was wiped.
     pub(super) fn on_wiped(&mut self, node: NodeId) {
         self.held.retain(|(_, of), _| *of != node);
+        self.wiped.insert(node);
     }
 }
 
