@@ -171,6 +171,12 @@ impl NodeState {
         self.start.registered_at.send_replace(Some(offset));
     }
 
+    /// Whether the metadata up to `offset` covers the registration of this start: then it holds everything that was
+    /// so when the node started.
+    pub(crate) fn registered_by(&self, offset: Offset) -> bool {
+        self.start.registered_at.borrow().is_some_and(|at| at <= offset)
+    }
+
     /// Where this start of the node is registered, once it is; `None` when the node is gone first.
     pub(crate) async fn registered_at(&self) -> Option<Offset> {
         let mut registered = self.start.registered_at.subscribe();

@@ -4,6 +4,10 @@
 //! learn from this node that its topic exists, except by asking faster than one turn; such early messages are
 //! buffered by the host. A replica that could not be opened for want of descriptors or space is tried again; one
 //! whose data is damaged is not.
+//!
+//! A node that starts sees the past first: its image may still hold topics that were deleted long ago. Until it is
+//! certain that the image is of this start, only replicas whose data is on the disk are opened, and none is created: an
+//! empty replica of a deleted topic would elect a leader with others of its kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -11,8 +15,8 @@ use std::sync::Arc;
 
 use chronik_coord::{MetaImage, Topic, TopicConfig};
 use chronik_log::LogConfig;
-use chronik_replica::{ReplicaSpec, TopicSettings};
-use chronik_wire::types::{NodeId, PartitionIndex, PartitionKey, TopicId};
+use chronik_replica::{ReplicaError, ReplicaSpec, TopicSettings};
+use chronik_wire::types::{NodeId, Offset, PartitionIndex, PartitionKey, TopicId};
 
 use crate::broker::Broker;
 use crate::hosts::Hosts;
@@ -27,30 +31,66 @@ pub(crate) struct Reconciled {
     overrides: [BTreeMap<String, String>; 2],
     /// Topics with a replica here whose opening is worth another try.
     unopened: BTreeSet<TopicId>,
+    /// Until the image is known to be of this start: the directories that the disk had at the start.
+    found: Option<BTreeSet<String>>,
+    /// Topics with a replica here that is not created before that.
+    held_back: BTreeSet<TopicId>,
+}
+
+/// What became of a topic's replicas here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placement {
+    Complete,
+    /// One could not be opened and is worth another try.
+    TryAgain,
+    /// One is not created yet, since the topic may be gone already.
+    HeldBack,
 }
 
 impl Broker {
     /// Follows the image until the node stops.
     pub(crate) async fn reconcile_forever(self: Rc<Self>) {
         let mut images = self.node.seat.subscribe();
-        let mut done = Reconciled::default();
+        let mut done = Reconciled { found: Some(self.found_directories()), ..Reconciled::default() };
         loop {
             let image = Arc::clone(&images.borrow_and_update());
+            if self.node.registered_by(image.offset) {
+                done.found = None;
+            }
             self.reconcile(&image, &mut done);
-            self.node.set_placed(self.shard, image.offset);
-            let changed = if done.unopened.is_empty() {
-                Some(images.changed().await)
-            } else {
-                let again_ms = self.world.now_ms() + limits::REOPEN_MS;
-                until(&*self.world, again_ms, images.changed()).await
+            if done.held_back.is_empty() {
+                self.node.set_placed(self.shard, image.offset);
+            }
+            let changed = async {
+                if done.held_back.is_empty() || self.node.registered_by(Offset(i64::MAX)) {
+                    return images.changed().await.is_ok();
+                }
+                tokio::select! {
+                    biased;
+                    changed = images.changed() => changed.is_ok(),
+                    registered = self.node.registered_at() => registered.is_some(),
+                }
             };
-            if matches!(changed, Some(Err(_))) {
+            let changed = if done.unopened.is_empty() {
+                Some(changed.await)
+            } else {
+                until(&*self.world, self.world.now_ms() + limits::REOPEN_MS, changed).await
+            };
+            if changed == Some(false) {
                 return;
             }
-            for id in std::mem::take(&mut done.unopened) {
+            let again = [std::mem::take(&mut done.unopened), std::mem::take(&mut done.held_back)];
+            for id in again.into_iter().flatten() {
                 done.topics.remove(&id);
             }
         }
+    }
+
+    fn found_directories(&self) -> BTreeSet<String> {
+        let directories = self.hosts.own().borrow().directories().inspect_err(|error| {
+            tracing::warn!(node = self.node.config.node.0, %error, "the disk's directories cannot be listed");
+        });
+        directories.unwrap_or_default().into_iter().collect()
     }
 
     fn reconcile(&self, image: &MetaImage, done: &mut Reconciled) {
@@ -70,17 +110,23 @@ impl Broker {
             if same_defaults && known.is_some_and(|known| Arc::ptr_eq(known, topic)) {
                 continue;
             }
-            let is_complete = self.place_topic(image, topic, known.is_none());
-            if !is_complete {
-                done.unopened.insert(topic.id);
+            match self.place_topic(image, topic, done.found.as_ref()) {
+                Placement::Complete => {}
+                Placement::TryAgain => {
+                    done.unopened.insert(topic.id);
+                }
+                Placement::HeldBack => {
+                    done.held_back.insert(topic.id);
+                }
             }
             done.topics.insert(topic.id, Arc::clone(topic));
         }
     }
 
-    /// Opens the topic's replicas of this shard, or tells them their settings. False if one is worth another try.
-    fn place_topic(&self, image: &MetaImage, topic: &Topic, is_new: bool) -> bool {
-        let mut is_complete = true;
+    /// Opens the topic's replicas of this shard, or tells them their settings. With `found` none is created whose
+    /// directory is not in it.
+    fn place_topic(&self, image: &MetaImage, topic: &Topic, found: Option<&BTreeSet<String>>) -> Placement {
+        let mut placement = Placement::Complete;
         let own = &self.node.config;
         let config = image.effective_topic_config(topic, own.node, &own.broker_config);
         let lag_max_ms = image.broker_settings(own.node, &own.broker_config).replica_lag_time_max_ms;
@@ -93,28 +139,40 @@ impl Broker {
                 host.set_log_config(key, Arc::clone(&log));
                 continue;
             }
+            let dir = directory_of(key);
+            if found.is_some_and(|found| !found.contains(&dir)) {
+                placement = Placement::HeldBack;
+                continue;
+            }
             let spec = ReplicaSpec {
                 key,
                 voters: replicas.to_vec(),
                 designated,
-                dir: directory_of(key),
+                dir,
                 log: Arc::clone(&log),
                 settings: settings.clone(),
                 machine: None,
             };
             if let Err(error) = host.create_replica(spec) {
                 tracing::error!(node = self.node.config.node.0, topic = %topic.name, partition = key.partition.0, %error,
-                    is_new, "replica cannot be opened; this node does not serve the partition");
-                is_complete &= !error.is_passing();
+                    "replica cannot be opened; this node does not serve the partition");
+                if error.is_passing() && placement == Placement::Complete {
+                    placement = Placement::TryAgain;
+                }
             }
         }
-        is_complete
+        placement
     }
 
     fn remove_topic(&self, topic: &Topic) {
         let mut host = self.hosts.own().borrow_mut();
         for (key, ..) in self.own_partitions(topic) {
-            if let Err(error) = host.remove_replica(key, true) {
+            let removed = host.remove_replica(key, true);
+            // One that was never created leaves nothing behind.
+            if let Err(error) = removed.or_else(|error| match error {
+                ReplicaError::NotHosted(_) => Ok(()),
+                error => Err(error),
+            }) {
                 tracing::warn!(node = self.node.config.node.0, topic = %topic.name, partition = key.partition.0, %error,
                     "data of a deleted partition is left behind");
             }

@@ -6,6 +6,7 @@ use chronik_broker::PeerMessage;
 use chronik_log::{Disk, DiskFault, FaultPlan, FileScope, MemDisk};
 use chronik_replica::ReplicaMessage;
 use chronik_wire::error_code::ErrorCode;
+use chronik_wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use chronik_wire::types::{NodeId, PartitionIndex, PartitionKey, TopicId};
 use harness::client::{FETCH_VERSION, fetch_request};
 use harness::{Options, TestCluster};
@@ -183,4 +184,49 @@ fn the_scenarios_above_kill_their_bugs() {
     use harness::killed;
 
     killed(Mutant::RoundIdsRepeat, an_answer_to_a_barrier_of_an_earlier_life_opens_no_gate);
+}
+
+/// Node 3 removed the data of `t` as it was told, and its power went before it had written down by how much it was told
+/// more: it starts with an image that still has the topic. Returns the partition.
+fn restart_in_the_past(cluster: &mut TestCluster) -> PartitionKey {
+    let (node, key) = (NodeId(3), cluster.key("t", 0));
+    cluster.pass_ms(100);
+    cluster.kill(node);
+    cluster.disk_of_dead(node).remove_dir(&directory(key)).expect("removed");
+    cluster.isolate(node);
+    cluster.restart(node);
+    cluster.pass_ms(2_000);
+    assert!(cluster.node(node).broker.node().image().topic_by_id(key.topic).is_some(), "it sees the past");
+    assert!(cluster.node(node).host.borrow().replica(key).is_none(), "and creates nothing in it");
+    assert!(!directories(&cluster.node(node).disk).contains(&directory(key)));
+    key
+}
+
+#[test]
+fn a_node_that_starts_in_the_past_does_not_revive_a_deleted_topic() {
+    let mut cluster = cluster();
+    let node = NodeId(3);
+    let key = restart_in_the_past(&mut cluster);
+    let topics = vec![DeleteTopicState { name: Some("t".to_owned()), topic_id: TopicId::ZERO }];
+    let request = DeleteTopicsRequest { topics, timeout_ms: 5_000, ..Default::default() };
+    assert_eq!(cluster.call(NodeId(1), 6, &request).responses[0].error_code, ErrorCode::NONE);
+    cluster.recover();
+    cluster.wait_for("the deletion to be known", |cluster| {
+        cluster.node(node).broker.node().image().topic_by_id(key.topic).is_none()
+    });
+    cluster.pass_ms(500);
+    assert_eq!(cluster.node(node).gates.to_map()["replicas_removed"], 0, "it was never hosted again");
+    let offset = cluster.send("first", "on");
+    assert_eq!(cluster.fetch(node, "first", offset, 500).high_watermark, offset + 1);
+}
+
+#[test]
+fn a_node_that_starts_in_the_past_creates_what_the_present_has() {
+    let mut cluster = cluster();
+    let node = NodeId(3);
+    let key = restart_in_the_past(&mut cluster);
+    cluster.recover();
+    cluster.wait_for("the replica to be created", |cluster| {
+        cluster.node(node).host.borrow().replica(key).is_some()
+    });
 }
