@@ -108,8 +108,8 @@ const KINDS: &[(DrawFault, u64)] = &[
 
 fn faults(random: &mut Random, cluster: &ClusterPlan, duration_ms: u64) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for (draw, mean_ms) in KINDS {
-        let mut random = random.fork(*mean_ms);
+    for (place, (draw, mean_ms)) in KINDS.iter().enumerate() {
+        let mut random = random.fork(place as u64);
         if !random.chance(400) {
             continue;
         }
