@@ -52,6 +52,17 @@ struct Seat {
     restart_entered: bool,
 }
 
+impl Drop for Simulation {
+    /// Futures hold the switchboard that holds them: without this nothing of a run would ever be freed.
+    fn drop(&mut self) {
+        self.seats.clear();
+        let tasks = self.board.tasks.take();
+        let agenda = self.board.agenda.take();
+        drop((tasks, agenda));
+        self.board.calls.take();
+    }
+}
+
 /// A cluster under simulation.
 pub(crate) struct Simulation {
     pub(crate) plan: Plan,
