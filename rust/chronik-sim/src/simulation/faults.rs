@@ -1,6 +1,7 @@
 //! What each fault does when it begins and when it ends.
 
 use chronik_log::{DiskFault, FaultPlan, FileScope, MemDisk, UnsyncedPolicy};
+use chronik_replica::ReplicaError;
 use chronik_wire::types::{NodeId, PartitionKey};
 
 use super::Simulation;
@@ -317,13 +318,17 @@ impl Simulation {
         !self.is_frozen(leader) && node.host.borrow_mut().transfer_leader(key, to).is_ok()
     }
 
-    /// A replica that stopped after a fault of its disk comes back with its process.
+    /// A replica that stopped after a fault of its disk, or could not be opened for one, comes back with its process.
     fn restart_if_stopped(&mut self, ids: &[NodeId]) {
+        let mut keys = self.partitions();
+        keys.push(PartitionKey::META);
         for id in ids {
             let stopped = self.seats.get(id).and_then(|seat| seat.running.as_ref()).is_some_and(|node| {
                 let host = node.host.borrow();
-                host.keys()
-                    .any(|key| host.replica(key).is_some_and(|replica| replica.stop_reason().is_some()))
+                keys.iter().any(|key| match host.view(*key) {
+                    Ok(view) => view.stopped,
+                    Err(error) => matches!(error, ReplicaError::Stopped { .. }),
+                })
             });
             if stopped && self.stop(*id, UnsyncedPolicy::Keep) {
                 self.start(*id);
