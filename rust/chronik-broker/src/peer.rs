@@ -20,7 +20,8 @@ pub enum PeerMessage {
     Node(NodeMessage),
 }
 
-/// What nodes tell each other beside replication.
+/// What nodes tell each other beside replication. Unlike Raft's messages these rely on a connection: they come in order and
+/// not after the end of the receiver's process. A copy within its life does no harm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeMessage {
     /// "I am alive", every beat interval.

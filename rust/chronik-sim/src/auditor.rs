@@ -36,9 +36,10 @@ struct Group {
 pub(crate) struct Auditor {
     groups: BTreeMap<PartitionKey, Group>,
     promises: Promises,
-    /// Groups of topics that a node has removed. A node that restarts with older metadata begins them anew, empty, until
-    /// it hears of the deletion.
+    /// Groups of topics that some node has removed: other nodes leave them when they hear of it.
     deleted: BTreeSet<PartitionKey>,
+    /// Replicas that a node has removed, and must not create again.
+    removed: BTreeSet<(NodeId, PartitionKey)>,
     violations: Vec<String>,
     /// Terms in which somebody led.
     pub(crate) terms_led: u64,
@@ -50,6 +51,13 @@ impl Auditor {
     /// A node is about to take a turn: replicas that are new in this life are held against what earlier lives promised.
     pub(crate) fn before_turn(&mut self, node: NodeId, life: u64, host: &Host) {
         for replica in running(host) {
+            let is_empty = replica.log().last_index() == Index::ZERO;
+            if is_empty && self.removed.remove(&(node, replica.key())) {
+                self.violate(format!(
+                    "{:?}: node {node} revives the replica of a deleted topic",
+                    replica.key()
+                ));
+            }
             if !self.deleted.contains(&replica.key())
                 && let Some(violation) = self.promises.before_turn(node, life, replica)
             {
@@ -61,7 +69,10 @@ impl Auditor {
     /// A node goes down, or has ended a turn: what was removed from it is promised no longer.
     pub(crate) fn forget_removed(&mut self, node: NodeId, life: u64, host: &Host) {
         let removed = self.promises.forget_removed(node, life, |key| host.replica(key).is_some());
-        self.deleted.extend(removed);
+        for key in removed {
+            self.deleted.insert(key);
+            self.removed.insert((node, key));
+        }
     }
 
     /// A replica of a node says something.
