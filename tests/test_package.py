@@ -69,14 +69,15 @@ def test_a_readme_block_runs(block, tmp_path: Path):
 
 
 def test_every_row_of_the_promise_table_names_tests_that_exist():
-    tests = "\n".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    python = "\n".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    rust = "\n".join(path.read_text() for path in (ROOT / "rust").glob("*/tests/**/*.rs"))
     rows = [line for line in README.read_text().splitlines() if re.match(r"\| P\d+ \|", line)]
     assert rows
     for row in rows:
-        named = re.findall(r"`(test_\w+)`", row)
+        named = re.findall(r"`(\w+)`", row.rsplit("|", 2)[1])
         assert named, row
         for name in named:
-            assert f"def {name}(" in tests, name
+            assert f"def {name}(" in python or f"#[test]\nfn {name}(" in rust, name
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[path.name for path in EXAMPLES])
