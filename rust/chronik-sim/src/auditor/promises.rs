@@ -18,8 +18,9 @@ struct Held {
     acknowledged: Option<(Index, Term)>,
     /// Its newest vote: the term, and who got it.
     vote: Option<(Term, NodeId)>,
-    /// The commit index it wrote down: what lies below was synced before.
-    committed: Index,
+    /// The last index it applied: what is applied was synced before. The commit index would not do: beside a vote it is
+    /// written down, and synced, while entries below it still wait for their own sync.
+    applied: Index,
 }
 
 /// The promises of all nodes.
@@ -49,10 +50,10 @@ impl Promises {
                 "{key:?}: node {node} voted for node {candidate} in term {term} and remembers {written:?} after a restart"
             ));
         }
-        if last < held.committed {
-            let committed = held.committed;
+        if last < held.applied {
+            let applied = held.applied;
             return Some(format!(
-                "{key:?}: node {node} had {committed} committed and holds {last} after a restart"
+                "{key:?}: node {node} had applied {applied} and holds {last} after a restart"
             ));
         }
         let (index, term) = held.acknowledged?;
@@ -71,7 +72,7 @@ impl Promises {
     pub(super) fn after_turn(&mut self, node: NodeId, replica: &Replica) {
         let log = replica.log();
         let held = self.held.entry((replica.key(), node)).or_default();
-        held.committed = held.committed.max(log.hard_state().commit);
+        held.applied = held.applied.max(replica.applied());
         held.acknowledged = held.acknowledged.filter(|(index, term)| {
             *index <= log.last_index() && log.term(*index).is_ok_and(|now| now == *term)
         });
