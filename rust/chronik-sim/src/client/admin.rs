@@ -100,6 +100,8 @@ pub(super) async fn churn(client: Client) {
         for _ in 0..20 {
             if client.delete(client.some_node(), id).await {
                 client.ask_about(client.some_node(), &name, id).await;
+                // A client that has not heard of it reads on, and is told that there is no such topic.
+                let _ = client.fetch(&place, client.some_node(), 0, 0, "").await;
                 break;
             }
             client.back_off().await;
