@@ -54,7 +54,7 @@ fn network(random: &mut Random) -> NetworkPlan {
     let noise = if random.chance(500) { noise(random, 50) } else { Noise::default() };
     NetworkPlan {
         latency_us: *random.pick(&[30, 100, 500, 3_000]).unwrap_or(&100),
-        ordered: random.chance(600),
+        ordered: random.chance(500),
         noise,
         survive_per_mille: 700,
     }
@@ -64,7 +64,7 @@ fn noise(random: &mut Random, most_per_mille: u64) -> Noise {
     Noise {
         loss_per_mille: if random.chance(500) { random.below(most_per_mille) } else { 0 },
         repeat_per_mille: if random.chance(500) { random.below(most_per_mille) } else { 0 },
-        late_per_mille: if random.chance(500) { 20 } else { 0 },
+        late_per_mille: if random.chance(500) { random.between(10, 100) } else { 0 },
     }
 }
 
