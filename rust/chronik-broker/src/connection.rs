@@ -1,8 +1,11 @@
 //! What the broker knows of the connection a request came over.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-/// One client connection, as the edge accepted it.
+use tokio::sync::{Mutex, MutexGuard};
+
+/// One client connection, as the edge accepted it. Its clones are the same connection.
 #[derive(Debug, Clone)]
 pub struct Connection {
     /// Names the connection in logs; unique per node.
@@ -11,6 +14,20 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// Accepted on the node's pinned address: Metadata names this node for everything it hosts.
     pub pinned: bool,
+    /// Held by the produce that is about to append; fair, so that produces append in the order in which they came.
+    produce_turn: Arc<Mutex<()>>,
+}
+
+impl Connection {
+    /// A connection that has sent nothing yet.
+    pub fn new(id: u64, peer: SocketAddr, pinned: bool) -> Connection {
+        Connection { id, peer, pinned, produce_turn: Arc::default() }
+    }
+
+    /// Waits until every produce that came before on this connection has appended. Does not suspend if they have.
+    pub(crate) async fn produce_turn(&self) -> MutexGuard<'_, ()> {
+        self.produce_turn.lock().await
+    }
 }
 
 /// Why a connection must be closed instead of answered.
@@ -38,7 +55,8 @@ pub enum CloseReason {
 /// How a request may be ordered against others of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestClass {
-    /// May start while earlier produces of the connection are unfinished: it appends before its first suspension.
+    /// May start while earlier produces of the connection are unfinished: produces append in the order in which they
+    /// started.
     Produce,
     /// Starts when every earlier request of the connection has been answered.
     Ordered,

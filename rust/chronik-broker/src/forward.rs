@@ -105,7 +105,7 @@ impl Broker {
 
     async fn serve_forwarded(self: Rc<Self>, from: NodeId, call: u64, frame: Bytes) {
         let peer = SocketAddr::from(([0, 0, 0, 0], 0));
-        let connection = Connection { id: 0, peer, pinned: false };
+        let connection = Connection::new(0, peer, false);
         let response = match self.handle(&connection, frame).await {
             Ok(Some(pieces)) => Some(Bytes::from(pieces.concat())),
             Ok(None) | Err(_) => None,

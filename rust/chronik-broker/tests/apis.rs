@@ -70,7 +70,7 @@ fn every_advertised_key_and_version_is_answered() {
 fn handle(cluster: &mut TestCluster, frame: Bytes) -> Result<Option<Vec<Bytes>>, CloseReason> {
     let broker = cluster.node(NODE).broker.clone();
     let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    cluster.run(async move { broker.handle(&Connection { id: 1, peer, pinned: false }, frame).await })
+    cluster.run(async move { broker.handle(&Connection::new(1, peer, false), frame).await })
 }
 
 #[test]

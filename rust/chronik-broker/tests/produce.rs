@@ -7,7 +7,7 @@ use chronik_wire::batch::BatchBuilder;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::NodeId;
 use harness::client::{PRODUCE_VERSION, one, produce_request, values};
-use harness::{Options, TestCluster};
+use harness::{Options, TestCluster, connection};
 
 fn cluster(configs: &[(&str, &str)]) -> (TestCluster, NodeId, NodeId) {
     let mut cluster = TestCluster::start(3, &Options::default());
@@ -160,6 +160,47 @@ fn a_produce_appends_before_its_first_suspension() {
         response.responses[0].partition_responses[0].base_offset
     };
     assert_eq!((offset(&first), offset(&second)), (0, 1));
+}
+
+#[test]
+fn a_produce_that_waits_for_its_topic_to_be_known_is_not_overtaken() {
+    let mut cluster = TestCluster::start(1, &Options::default());
+    cluster.create_topic("t", 1, &[]);
+    let (node, key) = (NodeId(1), cluster.key("t", 0));
+    assert_eq!(cluster.produce(node, "t", numbered(0, "a")).error_code, ErrorCode::NONE);
+    cluster.kill(node);
+    cluster.restart(node);
+    assert!(cluster.node(node).broker.node().image().topic("t").is_none(), "nothing is known at the start");
+    let connection = connection(false);
+    let [mut first, mut second] = [1, 2].map(|sequence| {
+        let request = produce_request("t", 0, numbered(sequence, "b"), -1, 1_000);
+        Box::pin(cluster.ask_on(&connection, node, PRODUCE_VERSION, &request))
+    });
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(std::future::Future::poll(first.as_mut(), &mut context).is_pending());
+    cluster.wait_for("the topic and its leader to be known", |cluster| {
+        let node = cluster.node(node).broker.node();
+        node.image().topic("t").is_some() && node.view(|view| view.leader(key)).is_some()
+    });
+    // It comes in before the first one has noticed.
+    assert!(std::future::Future::poll(second.as_mut(), &mut context).is_pending());
+    let answers = cluster.run_all(vec![first, second]);
+    let results = answers.into_iter().map(|answer| {
+        let answer = answer.expect("open").expect("answered");
+        let result = &answer.responses[0].partition_responses[0];
+        (result.error_code, result.base_offset)
+    });
+    assert_eq!(results.collect::<Vec<_>>(), [(ErrorCode::NONE, 1), (ErrorCode::NONE, 2)]);
+}
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+    use harness::killed;
+
+    killed(Mutant::ProducesOvertake, a_produce_that_waits_for_its_topic_to_be_known_is_not_overtaken);
 }
 
 #[test]

@@ -120,6 +120,9 @@ mutants! {
     /// A sequence number is judged by applied batches alone, those in flight are not looked at. Caught by: duplicate,
     /// wrong-code.
     SequenceOneLevel = "sequence-one-level",
+    /// A produce overtakes the one before it on its connection while that waits for its topic to be known. Caught by: a
+    /// batch in order that is refused.
+    ProducesOvertake = "produces-overtake",
     /// The leader moves its log start by itself instead of by an entry. Caught by: end-went-back, replica-divergence.
     LogStartMovedAlone = "log-start-moved-alone",
     /// A topic that is created again gets the id of its predecessor, and with it files, gate and sessions. Caught by:
@@ -130,7 +133,7 @@ mutants! {
 impl Mutant {
     /// Whether chance meets it too seldom for a search: a directed scenario kills it, and schedules need not.
     pub fn is_for_scenarios(self) -> bool {
-        matches!(self, Mutant::TermsNotTruncated | Mutant::PayloadsUnverified)
+        matches!(self, Mutant::TermsNotTruncated | Mutant::PayloadsUnverified | Mutant::ProducesOvertake)
     }
 }
 

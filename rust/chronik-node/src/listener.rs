@@ -78,7 +78,7 @@ fn welcome(
     let place = admission.admit(address.ip()).map_err(|refusal| refusal.to_string())?;
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let id = NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed);
-    let connection = Connection { id, peer: address, pinned: door == Door::Pinned };
+    let connection = Connection::new(id, address, door == Door::Pinned);
     let port = shard.deal();
     if Arc::ptr_eq(&port, shard.port()) {
         if let Some(seat) = shard.seat(node) {

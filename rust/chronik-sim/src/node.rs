@@ -1,14 +1,16 @@
 //! One start of one node: the production broker and its replicas on a simulated disk, with a clock of its own.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use chronik_broker::{
-    Broker, BrokerConfig, BrokerCounters, Hosts, LocalFuture, NodeState, PeerMessage, World,
+    Broker, BrokerConfig, BrokerCounters, Connection, Hosts, LocalFuture, NodeState, PeerMessage, World,
 };
 use chronik_coord::Endpoint;
 use chronik_log::MemDisk;
@@ -150,6 +152,8 @@ pub(crate) struct Node {
     /// When its last beat was, on its own clock.
     beaten_at_ms: Cell<u64>,
     timers: Timers,
+    /// Connections of clients, by number and whether they came to the pinned address.
+    connections: RefCell<BTreeMap<(u64, bool), Connection>>,
 }
 
 /// What a node is started from.
@@ -208,7 +212,7 @@ impl Node {
                 pinned: Some(endpoint(id, 10_000)),
                 rack: Some(format!("rack-{id}")),
                 cluster_id_proposal: "simulated-cluster-id-0".to_owned(),
-                broker_config: std::collections::BTreeMap::new(),
+                broker_config: BTreeMap::new(),
                 fetch_from_followers: true,
                 gate_cap_ms,
                 peer_timeout_ms: timers.peer_timeout_ms,
@@ -228,7 +232,23 @@ impl Node {
         broker.start();
         let beaten_at_ms = Cell::new(clock.now_ms(board.now_us()));
         let turn_us = Cell::new(plan.turn_us);
-        Ok(Node { life, broker, host, clock, turn_us, turn_entered: Cell::new(false), beaten_at_ms, timers })
+        Ok(Node {
+            life,
+            broker,
+            host,
+            clock,
+            turn_us,
+            turn_entered: Cell::new(false),
+            beaten_at_ms,
+            timers,
+            connections: RefCell::default(),
+        })
+    }
+
+    /// A client's connection, the same for all its requests.
+    pub(crate) fn connection(&self, id: u64, pinned: bool) -> Connection {
+        let accept = || Connection::new(id, SocketAddr::from(([127, 0, 0, 1], 1)), pinned);
+        self.connections.borrow_mut().entry((id, pinned)).or_insert_with(accept).clone()
     }
 
     /// Takes a message from another node.

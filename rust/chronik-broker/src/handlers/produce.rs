@@ -1,8 +1,9 @@
 //! Produce (key 0), versions 3-13 (0-2 are advertised for old librdkafka and refused).
 //!
 //! Behaviour: checks each batch (one per partition: length, magic, CRC, counts), appends all of them before the first
-//! suspension (unless their topic is not known here yet) so that produces of one connection may be pipelined, then waits for what `acks` asks for. A partition
-//! fails alone. `acks=0` gets no answer; its failure closes the connection.
+//! suspension so that produces of one connection may be pipelined, then waits for what `acks` asks for. If a topic is
+//! not known here yet, the produces behind wait for this one to append. A partition fails alone. `acks=0` gets no
+//! answer; its failure closes the connection.
 //! Versions: 3 record batches v2 only · 8 error message · 9 flexible · 10 leader hints · 13 topic ids.
 //! On the pinned address a batch for another leader is carried there.
 //! Not done: transactional batches (48), zstd below version 7 is not refused.
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use chronik_coord::{MetaImage, TimestampType, TopicConfig};
+use chronik_mutants::{Mutant, planted};
 use chronik_replica::{Acks, AppendError, Appended};
 use chronik_wire::batch::{BatchLimits, into_unique, stamp_append_time, validate_produced};
 use chronik_wire::error_code::ErrorCode;
@@ -106,7 +108,8 @@ fn flatten(request: ProduceRequest, version: i16) -> (Vec<(TopicName, i32)>, Vec
     (wanted, records)
 }
 
-/// Hands every batch whose topic is known to its replica before the first suspension, the others once they are.
+/// Hands every batch whose topic is known to its replica before the first suspension, the others once they are. Those
+/// of one connection take turns: a produce that waits for its topic is not overtaken.
 async fn start_all(
     context: &Context,
     wanted: &[(TopicName, i32)],
@@ -114,6 +117,8 @@ async fn start_all(
     acks: Acks,
     deadline_ms: u64,
 ) -> Vec<Pending> {
+    let in_order =
+        if planted(Mutant::ProducesOvertake) { None } else { Some(context.connection.produce_turn().await) };
     let started = context.broker.look_up(deadline_ms, wanted, |place, image, target| {
         let records = records.get_mut(place).and_then(Option::take);
         start(context, image, target, records, acks, deadline_ms)
@@ -122,7 +127,9 @@ async fn start_all(
         Absent::Unknown(code) => Pending::Refused(code.into()),
         Absent::Unconfirmed => Pending::Refused(ErrorCode::NOT_LEADER_OR_FOLLOWER.into()),
     };
-    started.await.into_iter().map(|started| started.unwrap_or_else(absent)).collect()
+    let pending = started.await.into_iter().map(|started| started.unwrap_or_else(absent)).collect();
+    drop(in_order);
+    pending
 }
 
 /// Checks one batch and hands it to its replica.

@@ -213,7 +213,7 @@ impl TestCluster {
         }
     }
 
-    /// A request that is under way: poll it with [`TestCluster::run`].
+    /// A request that is under way on a connection of its own: poll it with [`TestCluster::run`].
     pub fn ask<R: Request>(
         &self,
         node: NodeId,
@@ -221,11 +221,21 @@ impl TestCluster {
         version: i16,
         request: &R,
     ) -> impl Future<Output = Result<Option<R::Response>, CloseReason>> + use<R> {
+        self.ask_on(&connection(pinned), node, version, request)
+    }
+
+    /// A request that is under way on a connection that others use as well.
+    pub fn ask_on<R: Request>(
+        &self,
+        connection: &Connection,
+        node: NodeId,
+        version: i16,
+        request: &R,
+    ) -> impl Future<Output = Result<Option<R::Response>, CloseReason>> + use<R> {
         let pieces = request_frame(version, 7, Some("test"), request).expect("request encodes");
         let frame = Bytes::from(pieces.concat()).slice(4..);
-        let broker = Rc::clone(&self.node(node).broker);
+        let (broker, connection) = (Rc::clone(&self.node(node).broker), connection.clone());
         async move {
-            let connection = Connection { id: 1, peer: SocketAddr::from(([127, 0, 0, 1], 1)), pinned };
             let answer = broker.handle(&connection, frame).await?;
             Ok(answer.map(|pieces| {
                 let (correlation, response) =
@@ -433,6 +443,11 @@ impl TestCluster {
     fn live(&self) -> Vec<NodeId> {
         self.nodes.keys().copied().filter(|node| !self.frozen.contains(node)).collect()
     }
+}
+
+/// A new connection of a client.
+pub fn connection(pinned: bool) -> Connection {
+    Connection::new(1, SocketAddr::from(([127, 0, 0, 1], 1)), pinned)
 }
 
 impl TestNode {

@@ -147,8 +147,7 @@ impl Cluster {
         let answer = self.ask(0, what, move |shard| {
             Box::pin(async move {
                 let Some(seat) = seat_to_ask(&shard) else { return Err(None) };
-                let connection =
-                    Connection { id: 0, peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), pinned: false };
+                let connection = Connection::new(0, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false);
                 let broker = Rc::clone(&seat.broker);
                 drop(seat);
                 broker.handle(&connection, frame).await.map_err(|reason| Some(reason.to_string()))

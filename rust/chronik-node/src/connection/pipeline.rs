@@ -1,7 +1,7 @@
 //! The requests of one connection: in order in, in order out.
 //!
-//! A produce may start behind an unfinished produce, since it appends before its first suspension and so keeps its
-//! place; everything else starts when all before it are done. Answers leave in the order of the requests.
+//! A produce may start behind an unfinished produce, since produces of a connection append in the order in which they
+//! started; everything else starts when all before it are done. Answers leave in the order of the requests.
 
 use std::collections::VecDeque;
 use std::future::Future;

@@ -144,7 +144,7 @@ impl Node {
     /// Sends a frame without its length and waits for what becomes of it.
     pub(super) fn ask(&mut self, frame: Bytes) -> Result<Option<Vec<Bytes>>, CloseReason> {
         let broker = Rc::clone(&self.broker);
-        let connection = Connection { id: 1, peer: SocketAddr::from(([127, 0, 0, 1], 1)), pinned: false };
+        let connection = Connection::new(1, SocketAddr::from(([127, 0, 0, 1], 1)), false);
         self.run(async move { broker.handle(&connection, frame).await })
     }
 
