@@ -4,12 +4,11 @@ mod faults;
 mod inspect;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chronik_broker::{BrokerCounters, Connection, PeerMessage};
+use chronik_broker::{BrokerCounters, PeerMessage};
 use chronik_log::{MemDisk, UnsyncedPolicy};
 use chronik_replica::{ReplicaCounters, SyncJob};
 use chronik_wire::types::NodeId;
@@ -281,8 +280,13 @@ impl Simulation {
             SyncEnd::Job(job) => job.run(),
             SyncEnd::Report(report) => report,
         };
+        let failed = report.has_failed();
         node.host.borrow_mut().on_synced(report);
         self.note(3, id.0 as u64, 0);
+        if failed && self.calm {
+            // The disk failed before everything was healed; the replica learns of it only now.
+            self.restart_if_stopped(&[id]);
+        }
     }
 
     fn send(&mut self, from: NodeId, to: NodeId, message: &PeerMessage) {
@@ -343,7 +347,7 @@ impl Simulation {
             call.served_by = Some(node.life);
         }
         let (broker, board, disk) = (Rc::clone(&node.broker), Rc::clone(&self.board), seat.disk.clone());
-        let connection = Connection { id: connection, peer: SocketAddr::from(([127, 0, 0, 1], 1)), pinned };
+        let connection = node.connection(connection, pinned);
         self.board.tasks.borrow().spawn(
             Owner::Node(id),
             Box::pin(async move {

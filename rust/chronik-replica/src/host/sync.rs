@@ -67,6 +67,11 @@ impl SyncReport {
     pub fn ticket(&self) -> SyncTicket {
         self.ticket
     }
+
+    /// Whether a log could not be synced: its replica stops when it learns of it.
+    pub fn has_failed(&self) -> bool {
+        self.logs.iter().any(|(_, result)| result.is_err())
+    }
 }
 
 /// The host's view of its sync job.

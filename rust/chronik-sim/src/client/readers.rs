@@ -14,7 +14,7 @@ use super::admin::CHURNED;
 use super::requests::{
     EPOCH_VERSION, FETCH_VERSIONS, LIST_OFFSETS_VERSION, epoch_end, fetch, list, records_of,
 };
-use super::{Client, Place};
+use super::{Client, Pending, Place};
 
 /// The longest a node may wait in the read gate, in milliseconds.
 const GATE_CAP_MS: u64 = 5_000;
@@ -149,54 +149,58 @@ impl Client {
         let args = ListArgs { timestamp, ..ListArgs::default() };
         let pending = self.invoked(node, &place.key, Operation::List(Call::new(args)));
         let answer = self.ask(node, false, LIST_OFFSETS_VERSION, &list(place, timestamp)).await;
-        let bound_ms = self.bound_ms(&pending, GATED_MS);
         let partition = answer
             .ok()
             .flatten()
             .and_then(|answer| answer.topics.into_iter().next()?.partitions.into_iter().next());
-        let Some(partition) = partition else {
-            self.returned(&pending, 0, Status::Info, |_| ());
-            return None;
-        };
-        let error = partition.error_code;
-        let status = if error.is_none() { Status::Ok } else { Status::Fail };
-        self.returned(&pending, error.0, status, |operation| {
+        let answer = partition.map(|found| (found.error_code, ListResult { offset: found.offset }));
+        let result = self.gated(&pending, answer, |operation, bound_ms, result| {
             let Operation::List(call) = operation else { return };
             call.args.bound_ms = bound_ms;
-            call.result = error.is_none().then_some(ListResult { offset: partition.offset });
-        });
-        if error.is_error() {
-            return None;
-        }
+            call.result = result;
+        })?;
         if timestamp == LATEST {
-            self.crowd.prove_end(place, partition.offset);
+            self.crowd.prove_end(place, result.offset);
         }
-        Some(partition.offset)
+        Some(result.offset)
     }
 
     async fn epoch_end(&self, place: &Place, node: NodeId, epoch: i32) -> bool {
         let args = EpochEndArgs { epoch, ..EpochEndArgs::default() };
         let pending = self.invoked(node, &place.key, Operation::EpochEnd(Call::new(args)));
         let answer = self.ask(node, false, EPOCH_VERSION, &epoch_end(place, epoch)).await;
-        let bound_ms = self.bound_ms(&pending, GATED_MS);
         let partition = answer
             .ok()
             .flatten()
             .and_then(|answer| answer.topics.into_iter().next()?.partitions.into_iter().next());
-        let Some(partition) = partition else {
-            self.returned(&pending, 0, Status::Info, |_| ());
-            return false;
-        };
-        let error = partition.error_code;
-        let status = if error.is_none() { Status::Ok } else { Status::Fail };
-        self.returned(&pending, error.0, status, |operation| {
+        let answer = partition.map(|found| {
+            let result = EpochEndResult { epoch: found.leader_epoch, offset: found.end_offset };
+            (found.error_code, result)
+        });
+        let result = self.gated(&pending, answer, |operation, bound_ms, result| {
             let Operation::EpochEnd(call) = operation else { return };
             call.args.bound_ms = bound_ms;
-            call.result = error
-                .is_none()
-                .then_some(EpochEndResult { epoch: partition.leader_epoch, offset: partition.end_offset });
+            call.result = result;
         });
-        error.is_none()
+        result.is_some()
+    }
+
+    /// Writes down how a question about the log that does nothing but pass the gate ended. The result, if it succeeded.
+    fn gated<T: Clone>(
+        &self,
+        pending: &Pending,
+        answer: Option<(ErrorCode, T)>,
+        write: impl FnOnce(&mut Operation, Option<u64>, Option<T>),
+    ) -> Option<T> {
+        let bound_ms = self.bound_ms(pending, GATED_MS);
+        let Some((error, result)) = answer else {
+            self.returned(pending, 0, Status::Info, |_| ());
+            return None;
+        };
+        let (status, result) =
+            if error.is_none() { (Status::Ok, Some(result)) } else { (Status::Fail, None) };
+        self.returned(pending, error.0, status, |operation| write(operation, bound_ms, result.clone()));
+        result
     }
 
     /// Claims to come from another epoch. The answer is not judged: such a client has no position of its own.

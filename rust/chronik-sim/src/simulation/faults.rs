@@ -319,7 +319,7 @@ impl Simulation {
     }
 
     /// A replica that stopped after a fault of its disk, or could not be opened for one, comes back with its process.
-    fn restart_if_stopped(&mut self, ids: &[NodeId]) {
+    pub(super) fn restart_if_stopped(&mut self, ids: &[NodeId]) {
         let mut keys = self.partitions();
         keys.push(PartitionKey::META);
         for id in ids {
