@@ -8,6 +8,8 @@
 //! gives it to [`Controller::apply`]; the proposer finds its [`CommandReply`] under the
 //! [`CommandId`]; everybody else reads the [`MetaImage`].
 //!
+//! The controller is one kind of brain; the coordinators of groups and transactions are another, see [`coordinator`].
+//!
 //! What must not happen here: reading time, drawing randomness, iterating an unordered map, or
 //! deciding who leads a partition (that is its Raft group's own business).
 
@@ -16,6 +18,7 @@ pub mod codec;
 pub mod command;
 pub mod config_catalogue;
 mod controller;
+pub mod coordinator;
 mod image;
 pub mod limits;
 mod placement;
