@@ -97,8 +97,24 @@ apis! {
     ListOffsets = 2, 1..=11, layouts 1, ListOffsetsRequest => ListOffsetsResponse;
     /// Describes brokers and topics.
     Metadata = 3, 0..=13, layouts 0, MetadataRequest => MetadataResponse;
+    /// Keeps how far a group has read.
+    OffsetCommit = 8, 2..=10, layouts 2, OffsetCommitRequest => OffsetCommitResponse;
+    /// Says how far groups have read.
+    OffsetFetch = 9, 1..=10, layouts 1, OffsetFetchRequest => OffsetFetchResponse;
     /// Names the coordinator of a group or transaction.
     FindCoordinator = 10, 0..=6, layouts 0, FindCoordinatorRequest => FindCoordinatorResponse;
+    /// Joins a classic group.
+    JoinGroup = 11, 0..=9, layouts 0, JoinGroupRequest => JoinGroupResponse;
+    /// Keeps a member of a classic group alive.
+    Heartbeat = 12, 0..=4, layouts 0, HeartbeatRequest => HeartbeatResponse;
+    /// Takes members out of a classic group.
+    LeaveGroup = 13, 0..=5, layouts 0, LeaveGroupRequest => LeaveGroupResponse;
+    /// Hands out the assignment of a classic group.
+    SyncGroup = 14, 0..=5, layouts 0, SyncGroupRequest => SyncGroupResponse;
+    /// Describes classic groups.
+    DescribeGroups = 15, 0..=6, layouts 0, DescribeGroupsRequest => DescribeGroupsResponse;
+    /// Lists groups.
+    ListGroups = 16, 0..=5, layouts 0, ListGroupsRequest => ListGroupsResponse;
     /// Lists the broker's APIs.
     ApiVersions = 18, 0..=4, layouts 0, ApiVersionsRequest => ApiVersionsResponse;
     /// Creates topics.
@@ -109,10 +125,34 @@ apis! {
     InitProducerId = 22, 0..=5, layouts 0, InitProducerIdRequest => InitProducerIdResponse;
     /// Finds where leader epochs ended.
     OffsetForLeaderEpoch = 23, 2..=4, layouts 2, OffsetForLeaderEpochRequest => OffsetForLeaderEpochResponse;
+    /// Adds partitions to a transaction.
+    AddPartitionsToTxn = 24, 0..=5, layouts 0, AddPartitionsToTxnRequest => AddPartitionsToTxnResponse;
+    /// Adds a group to a transaction.
+    AddOffsetsToTxn = 25, 0..=4, layouts 0, AddOffsetsToTxnRequest => AddOffsetsToTxnResponse;
+    /// Commits or aborts a transaction.
+    EndTxn = 26, 0..=5, layouts 0, EndTxnRequest => EndTxnResponse;
+    /// Writes the end of transactions into partitions.
+    WriteTxnMarkers = 27, 1..=2, layouts 1, WriteTxnMarkersRequest => WriteTxnMarkersResponse;
+    /// Commits offsets within a transaction.
+    TxnOffsetCommit = 28, 0..=5, layouts 0, TxnOffsetCommitRequest => TxnOffsetCommitResponse;
     /// Shows configuration.
     DescribeConfigs = 32, 1..=4, layouts 1, DescribeConfigsRequest => DescribeConfigsResponse;
+    /// Deletes empty groups.
+    DeleteGroups = 42, 0..=2, layouts 0, DeleteGroupsRequest => DeleteGroupsResponse;
+    /// Forgets committed offsets.
+    OffsetDelete = 47, 0..=0, layouts 0, OffsetDeleteRequest => OffsetDeleteResponse;
     /// Describes the cluster.
     DescribeCluster = 60, 0..=2, layouts 0, DescribeClusterRequest => DescribeClusterResponse;
+    /// Describes the producers of partitions.
+    DescribeProducers = 61, 0..=0, layouts 0, DescribeProducersRequest => DescribeProducersResponse;
+    /// Describes transactions.
+    DescribeTransactions = 65, 0..=0, layouts 0, DescribeTransactionsRequest => DescribeTransactionsResponse;
+    /// Lists transactions.
+    ListTransactions = 66, 0..=2, layouts 0, ListTransactionsRequest => ListTransactionsResponse;
+    /// Joins, keeps alive and leaves a KIP-848 group.
+    ConsumerGroupHeartbeat = 68, 0..=1, layouts 0, ConsumerGroupHeartbeatRequest => ConsumerGroupHeartbeatResponse;
+    /// Describes KIP-848 groups.
+    ConsumerGroupDescribe = 69, 0..=1, layouts 0, ConsumerGroupDescribeRequest => ConsumerGroupDescribeResponse;
     /// Describes topics page by page.
     DescribeTopicPartitions = 75, 0..=0, layouts 0, DescribeTopicPartitionsRequest => DescribeTopicPartitionsResponse;
 }
