@@ -85,6 +85,14 @@ pub enum BatchError {
         /// What the codec says.
         reason: String,
     },
+    /// Records that a codec could not compress.
+    #[error("records cannot be compressed with {codec}: {reason}")]
+    Compress {
+        /// The codec.
+        codec: Compression,
+        /// What the codec says.
+        reason: String,
+    },
     /// Compressed records that grow beyond the bounds.
     #[error("{codec} records exceed the limit of {limit} bytes when decompressed")]
     Bomb {
@@ -109,6 +117,7 @@ impl BatchError {
         match self {
             BatchError::Checksum { .. } => ErrorCode::CORRUPT_MESSAGE,
             BatchError::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+            BatchError::Compress { .. } => ErrorCode::UNKNOWN_SERVER_ERROR,
             BatchError::UnknownCompression { .. } => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
             BatchError::NotOneBatch { .. }
             | BatchError::Truncated { .. }

@@ -43,6 +43,11 @@ impl Attributes {
         Compression::from_id(self.0 & Self::COMPRESSION)
     }
 
+    /// The same attributes with another codec.
+    pub const fn with_compression(self, codec: Compression) -> Attributes {
+        Attributes(self.0 & !Self::COMPRESSION | codec.id())
+    }
+
     /// Whether timestamps are the broker's.
     pub const fn is_log_append_time(self) -> bool {
         self.0 & Self::LOG_APPEND_TIME != 0

@@ -8,6 +8,7 @@
 //! - [`stamp`]: writes offset and epoch in place.
 //! - [`BatchView::records`]: decompresses within bounds and walks the records.
 //! - [`BatchBuilder`]: writes batches.
+//! - [`retain`], [`recompress`]: the exceptions, for compaction and a topic's own codec.
 
 mod builder;
 mod compression;
@@ -15,6 +16,7 @@ mod error;
 mod header;
 mod produced;
 mod records;
+mod rewrite;
 mod stamp;
 mod varint;
 mod view;
@@ -25,5 +27,6 @@ pub use error::BatchError;
 pub use header::{Attributes, BatchHeader, HEADER_BYTES, MAGIC, OVERHEAD_BYTES};
 pub use produced::{BatchLimits, validate_produced};
 pub use records::{Headers, Record, RecordHeader, RecordIter, RecordsSummary, validate_records};
+pub use rewrite::{RecordParts, Retained, emptied, recompress, retain, visit_records};
 pub use stamp::{into_unique, stamp, stamp_append_time};
 pub use view::{BatchView, SplitBatches, split_batches};

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::varint::Cursor;
-use super::{BatchError, BatchHeader, BatchView};
+use super::{BatchError, BatchHeader, BatchView, RecordParts};
 use crate::types::Offset;
 
 /// One record.
@@ -163,6 +163,31 @@ pub fn validate_records(batch: &BatchView) -> Result<RecordsSummary, BatchError>
         });
     }
     Ok(summary)
+}
+
+/// Calls `visit` for every record in `plain`, the bytes behind `header`, with the place of its bytes.
+pub(super) fn walk_records(
+    header: &BatchHeader,
+    plain: &[u8],
+    mut visit: impl FnMut(RecordParts<'_>, Range<usize>),
+) -> Result<(), BatchError> {
+    let mut position = 0;
+    for index in 0..header.record_count {
+        let raw = walk_record(plain, position).map_err(|reason| BatchError::Record { index, reason })?;
+        let timestamp = match header.attributes.is_log_append_time() {
+            true => header.max_timestamp,
+            false => header.base_timestamp.saturating_add(raw.timestamp_delta),
+        };
+        let parts = RecordParts {
+            offset: Offset(header.base_offset.0.saturating_add(i64::from(raw.offset_delta))),
+            timestamp,
+            key: raw.key.and_then(|key| plain.get(key)),
+            is_tombstone: raw.value.is_none(),
+        };
+        visit(parts, position..raw.end);
+        position = raw.end;
+    }
+    Ok(())
 }
 
 /// Where the parts of a record are.
