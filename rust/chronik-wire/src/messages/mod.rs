@@ -24,6 +24,7 @@ pub mod describe_transactions;
 pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod group_records;
 pub mod heartbeat;
 pub mod init_producer_id;
 pub mod join_group;
