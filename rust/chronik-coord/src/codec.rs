@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chronik_wire::codec::DecodeError;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::{DirectoryId, NodeId, Offset, PartitionIndex, TopicId};
 use thiserror::Error;
@@ -62,6 +63,9 @@ pub enum CodecError {
     /// Map keys out of order or repeated.
     #[error("map keys are not strictly ascending; the input is damaged")]
     NotOrdered,
+    /// A coordinator's record, in Kafka's layout, that does not decode.
+    #[error("coordinator record: {0}; the writer is newer or the input is damaged")]
+    Record(DecodeError),
     /// Values that contradict each other.
     #[error("{0}; the input is damaged")]
     Inconsistent(&'static str),

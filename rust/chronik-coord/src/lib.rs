@@ -19,6 +19,7 @@ pub mod command;
 pub mod config_catalogue;
 mod controller;
 pub mod coordinator;
+pub mod groups;
 mod image;
 pub mod limits;
 mod placement;
