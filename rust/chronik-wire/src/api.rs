@@ -121,6 +121,8 @@ apis! {
     CreateTopics = 19, 2..=7, layouts 2, CreateTopicsRequest => CreateTopicsResponse;
     /// Deletes topics.
     DeleteTopics = 20, 1..=6, layouts 1, DeleteTopicsRequest => DeleteTopicsResponse;
+    /// Moves the start of logs.
+    DeleteRecords = 21, 0..=2, layouts 0, DeleteRecordsRequest => DeleteRecordsResponse;
     /// Gives out producer ids.
     InitProducerId = 22, 0..=5, layouts 0, InitProducerIdRequest => InitProducerIdResponse;
     /// Finds where leader epochs ended.
@@ -135,12 +137,51 @@ apis! {
     WriteTxnMarkers = 27, 1..=2, layouts 1, WriteTxnMarkersRequest => WriteTxnMarkersResponse;
     /// Commits offsets within a transaction.
     TxnOffsetCommit = 28, 0..=5, layouts 0, TxnOffsetCommitRequest => TxnOffsetCommitResponse;
+    /// Lists access control entries.
+    DescribeAcls = 29, 1..=3, layouts 1, DescribeAclsRequest => DescribeAclsResponse;
+    /// Adds access control entries.
+    CreateAcls = 30, 1..=3, layouts 1, CreateAclsRequest => CreateAclsResponse;
+    /// Removes access control entries.
+    DeleteAcls = 31, 1..=3, layouts 1, DeleteAclsRequest => DeleteAclsResponse;
     /// Shows configuration.
     DescribeConfigs = 32, 1..=4, layouts 1, DescribeConfigsRequest => DescribeConfigsResponse;
+    /// Replaces configuration.
+    AlterConfigs = 33, 0..=2, layouts 0, AlterConfigsRequest => AlterConfigsResponse;
+    /// Moves replicas between directories.
+    AlterReplicaLogDirs = 34, 1..=2, layouts 1, AlterReplicaLogDirsRequest => AlterReplicaLogDirsResponse;
+    /// Shows where replicas are stored.
+    DescribeLogDirs = 35, 1..=5, layouts 1, DescribeLogDirsRequest => DescribeLogDirsResponse;
+    /// Raises the number of partitions of topics.
+    CreatePartitions = 37, 0..=3, layouts 0, CreatePartitionsRequest => CreatePartitionsResponse;
     /// Deletes empty groups.
     DeleteGroups = 42, 0..=2, layouts 0, DeleteGroupsRequest => DeleteGroupsResponse;
+    /// Elects preferred leaders.
+    ElectLeaders = 43, 0..=2, layouts 0, ElectLeadersRequest => ElectLeadersResponse;
+    /// Changes configuration entry by entry.
+    IncrementalAlterConfigs = 44, 0..=1, layouts 0,
+        IncrementalAlterConfigsRequest => IncrementalAlterConfigsResponse;
+    /// Moves partitions to other nodes.
+    AlterPartitionReassignments = 45, 0..=1, layouts 0,
+        AlterPartitionReassignmentsRequest => AlterPartitionReassignmentsResponse;
+    /// Lists partitions that are being moved.
+    ListPartitionReassignments = 46, 0..=0, layouts 0,
+        ListPartitionReassignmentsRequest => ListPartitionReassignmentsResponse;
     /// Forgets committed offsets.
     OffsetDelete = 47, 0..=0, layouts 0, OffsetDeleteRequest => OffsetDeleteResponse;
+    /// Lists quotas of clients.
+    DescribeClientQuotas = 48, 0..=1, layouts 0, DescribeClientQuotasRequest => DescribeClientQuotasResponse;
+    /// Changes quotas of clients.
+    AlterClientQuotas = 49, 0..=1, layouts 0, AlterClientQuotasRequest => AlterClientQuotasResponse;
+    /// Lists SCRAM credentials.
+    DescribeUserScramCredentials = 50, 0..=0, layouts 0,
+        DescribeUserScramCredentialsRequest => DescribeUserScramCredentialsResponse;
+    /// Changes SCRAM credentials.
+    AlterUserScramCredentials = 51, 0..=0, layouts 0,
+        AlterUserScramCredentialsRequest => AlterUserScramCredentialsResponse;
+    /// Describes the quorum of the metadata log.
+    DescribeQuorum = 55, 0..=2, layouts 0, DescribeQuorumRequest => DescribeQuorumResponse;
+    /// Changes the levels of features.
+    UpdateFeatures = 57, 0..=2, layouts 0, UpdateFeaturesRequest => UpdateFeaturesResponse;
     /// Describes the cluster.
     DescribeCluster = 60, 0..=2, layouts 0, DescribeClusterRequest => DescribeClusterResponse;
     /// Describes the producers of partitions.
@@ -153,6 +194,8 @@ apis! {
     ConsumerGroupHeartbeat = 68, 0..=1, layouts 0, ConsumerGroupHeartbeatRequest => ConsumerGroupHeartbeatResponse;
     /// Describes KIP-848 groups.
     ConsumerGroupDescribe = 69, 0..=1, layouts 0, ConsumerGroupDescribeRequest => ConsumerGroupDescribeResponse;
+    /// Lists resources with configuration.
+    ListConfigResources = 74, 0..=1, layouts 0, ListConfigResourcesRequest => ListConfigResourcesResponse;
     /// Describes topics page by page.
     DescribeTopicPartitions = 75, 0..=0, layouts 0, DescribeTopicPartitionsRequest => DescribeTopicPartitionsResponse;
 }

@@ -6,6 +6,7 @@ mod batches;
 mod frames;
 mod headers;
 mod hostile;
+mod newer;
 mod oracle;
 mod roundtrip;
 use bytes::{Bytes, BytesMut};
