@@ -154,3 +154,30 @@ pub trait Coordinator {
     /// The broker's configuration has changed.
     fn configure(&mut self, config: Self::Config);
 }
+
+/// The partition, out of `partitions`, whose coordinator looks after a group or a transactional id: Java's hash of the
+/// name, as Kafka and its tools have it. 0 if there are no partitions.
+pub fn partition_for(name: &str, partitions: i32) -> i32 {
+    let hash =
+        name.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    // The absolute value, and 0 for the one number that has none.
+    hash.checked_abs().unwrap_or(0).checked_rem(partitions).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_lives_where_java_says() {
+        // Java: "test".hashCode() == 3556498, "my-group".hashCode() == -1906497762.
+        assert_eq!(partition_for("test", 50), 48);
+        assert_eq!(partition_for("my-group", 50), 12);
+        assert_eq!(partition_for("kafka-txn-0", 50), 30);
+        assert_eq!(partition_for("größe", 50), 7);
+        assert_eq!(partition_for("", 50), 0);
+        assert_eq!(partition_for("test", 0), 0);
+        // Its hash is the smallest integer.
+        assert_eq!(partition_for("polygenelubricants", 50), 0);
+    }
+}

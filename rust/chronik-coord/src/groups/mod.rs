@@ -14,29 +14,6 @@ pub mod config;
 pub mod limits;
 pub mod request;
 
+pub use crate::coordinator::partition_for;
 pub use config::{ClassicConfig, ConsumerConfig, GroupsConfig, MigrationPolicy};
 pub use request::{Caller, GroupCall, GroupReply, GroupRequest};
-
-/// The partition of `__consumer_offsets`, out of `partitions`, that a group lives on: Java's hash of the group id, as
-/// every Kafka client and tool expects. 0 if there are no partitions.
-pub fn partition_for(group: &str, partitions: i32) -> i32 {
-    let hash =
-        group.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
-    (hash & i32::MAX).checked_rem(partitions).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_group_lives_where_java_says() {
-        // Java: "test".hashCode() == 3556498, "group".hashCode() == 98629247.
-        assert_eq!(partition_for("test", 50), 48);
-        assert_eq!(partition_for("group", 50), 47);
-        assert_eq!(partition_for("", 50), 0);
-        assert_eq!(partition_for("test", 0), 0);
-        // "polygenelubricants".hashCode() is the smallest integer, whose absolute value Java cannot say either.
-        assert_eq!(partition_for("polygenelubricants", 50), 0);
-    }
-}
