@@ -57,6 +57,7 @@ pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod sync_group;
+pub mod transaction_records;
 pub mod txn_offset_commit;
 pub mod update_features;
 pub mod write_txn_markers;
