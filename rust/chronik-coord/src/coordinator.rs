@@ -13,8 +13,10 @@
 //!
 //! What must not happen here: reading a clock, drawing randomness, iterating an unordered map, knowing a socket.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use chronik_wire::types::Offset;
+use chronik_wire::types::{Offset, PartitionIndex};
 
 use crate::codec::CodecError;
 
@@ -59,6 +61,23 @@ pub struct CoordinatorBatch {
     pub records: Vec<CoordinatorRecord>,
     /// The transaction they are part of.
     pub transaction: Option<OpenTransaction>,
+}
+
+/// A decided transaction: the broker is to write its marker into each of these partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkerOrder {
+    /// The transactional id, for the report.
+    pub transactional_id: Arc<str>,
+    /// The producer id the marker ends.
+    pub producer_id: i64,
+    /// The marker's epoch.
+    pub producer_epoch: i16,
+    /// Whether the transaction is committed; else it is aborted.
+    pub commit: bool,
+    /// Kafka's transaction version: from 2 on the marker's epoch is higher than that of the records before it.
+    pub transaction_version: i8,
+    /// Topics and partitions, in order; at least one.
+    pub partitions: Vec<(Arc<str>, PartitionIndex)>,
 }
 
 /// What an input led to.
@@ -150,6 +169,14 @@ pub trait Coordinator {
         committed: bool,
         moment: Moment,
     ) -> Output<Self::Reply>;
+
+    /// The markers that inputs so far have led to, each once. To be asked after every input and after
+    /// [`Coordinator::lead`]. An order counts like a reply: it is carried out once everything this machine has appended so
+    /// far is committed, again and again until every partition has its marker, and is reported back as a request. Lost
+    /// with the machine; the next one orders anew.
+    fn take_markers(&mut self) -> Vec<MarkerOrder> {
+        Vec::new()
+    }
 
     /// The broker's configuration has changed.
     fn configure(&mut self, config: Self::Config);
