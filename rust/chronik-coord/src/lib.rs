@@ -26,6 +26,7 @@ mod placement;
 mod reply;
 mod resolve;
 mod snapshot;
+pub mod transactions;
 
 pub use apply::topics::check_topic_name;
 pub use codec::CodecError;
