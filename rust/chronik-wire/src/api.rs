@@ -186,6 +186,8 @@ apis! {
     DescribeCluster = 60, 0..=2, layouts 0, DescribeClusterRequest => DescribeClusterResponse;
     /// Describes the producers of partitions.
     DescribeProducers = 61, 0..=0, layouts 0, DescribeProducersRequest => DescribeProducersResponse;
+    /// Forgets a broker.
+    UnregisterBroker = 64, 0..=0, layouts 0, UnregisterBrokerRequest => UnregisterBrokerResponse;
     /// Describes transactions.
     DescribeTransactions = 65, 0..=0, layouts 0, DescribeTransactionsRequest => DescribeTransactionsResponse;
     /// Lists transactions.

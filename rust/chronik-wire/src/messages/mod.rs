@@ -17,6 +17,7 @@ pub mod api_versions;
 pub mod common;
 pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;
+pub mod consumer_protocol;
 pub mod create_acls;
 pub mod create_partitions;
 pub mod create_topics;
@@ -59,6 +60,7 @@ pub mod produce;
 pub mod sync_group;
 pub mod transaction_records;
 pub mod txn_offset_commit;
+pub mod unregister_broker;
 pub mod update_features;
 pub mod write_txn_markers;
 
@@ -118,5 +120,6 @@ pub use offset_for_leader_epoch::{OffsetForLeaderEpochRequest, OffsetForLeaderEp
 pub use produce::{ProduceRequest, ProduceResponse};
 pub use sync_group::{SyncGroupRequest, SyncGroupResponse};
 pub use txn_offset_commit::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
+pub use unregister_broker::{UnregisterBrokerRequest, UnregisterBrokerResponse};
 pub use update_features::{UpdateFeaturesRequest, UpdateFeaturesResponse};
 pub use write_txn_markers::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};

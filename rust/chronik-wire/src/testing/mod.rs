@@ -56,6 +56,7 @@ macro_rules! for_each_api {
             UpdateFeaturesRequest UpdateFeaturesResponse,
             DescribeClusterRequest DescribeClusterResponse,
             DescribeProducersRequest DescribeProducersResponse,
+            UnregisterBrokerRequest UnregisterBrokerResponse,
             DescribeTransactionsRequest DescribeTransactionsResponse,
             ListTransactionsRequest ListTransactionsResponse,
             ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse,
