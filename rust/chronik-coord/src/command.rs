@@ -9,6 +9,10 @@ use chronik_wire::types::{DirectoryId, NodeId, PartitionIndex, TopicId};
 use crate::codec::{self, CodecError, Coded, Reader, coded_struct};
 use crate::limits;
 
+mod reassignment;
+
+pub use reassignment::{AlterReassignment, AlterReassignments, ArrivedPartition, DrainBroker};
+
 /// The version byte in front of every command.
 const COMMAND_VERSION: u8 = 2;
 
@@ -79,6 +83,21 @@ pub enum Action {
         /// The broker that will hand them out.
         broker: NodeId,
     },
+    /// Begins, replaces or cancels reassignments of partitions, each on its own.
+    AlterReassignments(AlterReassignments),
+    /// Reports partitions whose Raft groups consist of the wanted members.
+    CompleteReassignments {
+        /// The partitions.
+        arrived: Vec<ArrivedPartition>,
+    },
+    /// Begins to move all replicas away from a broker.
+    DrainBroker(DrainBroker),
+    /// Admits the disk that a broker is registered with now in place of its former one: its replicas get their votes
+    /// back as new members.
+    ReadmitBroker {
+        /// The broker.
+        id: NodeId,
+    },
 }
 
 impl Coded for Action {
@@ -114,6 +133,22 @@ impl Coded for Action {
                 out.push(6);
                 broker.put(out);
             }
+            Action::AlterReassignments(alter) => {
+                out.push(7);
+                alter.put(out);
+            }
+            Action::CompleteReassignments { arrived } => {
+                out.push(8);
+                arrived.put(out);
+            }
+            Action::DrainBroker(drain) => {
+                out.push(9);
+                drain.put(out);
+            }
+            Action::ReadmitBroker { id } => {
+                out.push(10);
+                id.put(out);
+            }
         }
     }
 
@@ -126,6 +161,10 @@ impl Coded for Action {
             4 => Action::DeleteTopics(Coded::get(from)?),
             5 => Action::AlterConfigs(Coded::get(from)?),
             6 => Action::AllocateProducerIds { broker: Coded::get(from)? },
+            7 => Action::AlterReassignments(Coded::get(from)?),
+            8 => Action::CompleteReassignments { arrived: Coded::get(from)? },
+            9 => Action::DrainBroker(Coded::get(from)?),
+            10 => Action::ReadmitBroker { id: Coded::get(from)? },
             value => return Err(CodecError::Unknown { what: "action", value: value.into() }),
         })
     }

@@ -5,27 +5,19 @@
 //! know who leads a partition, who is in sync or who is alive: that is each Raft group's and each
 //! node's own knowledge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use chronik_wire::types::{NodeId, Offset, PartitionIndex, PartitionKey, TopicId};
 
+use crate::assignment::{Assignment, Member};
 use crate::codec::coded_struct;
 use crate::command::BrokerRegistration;
+use crate::quorum::{self, Seat, metadata_generation};
 
 /// A registered broker.
 pub type Broker = BrokerRegistration;
-
-/// Where one partition lives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assignment {
-    /// The nodes that hold a replica; the voters of the partition's Raft group.
-    pub replicas: Vec<NodeId>,
-    /// The replica that campaigns at once when the partition is first created.
-    pub designated: NodeId,
-}
-coded_struct!(Assignment { replicas: Vec<NodeId>, designated: NodeId });
 
 /// A topic. Immutable: a change makes a new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +66,10 @@ pub struct MetaImage {
     by_name: Arc<BTreeMap<Arc<str>, Arc<Topic>>>,
     by_id: Arc<BTreeMap<TopicId, Arc<Topic>>>,
     broker_configs: Arc<BTreeMap<Option<NodeId>, BTreeMap<String, String>>>,
+    /// Who belongs to the metadata group, by broker.
+    quorum: Arc<BTreeMap<NodeId, Seat>>,
+    /// Brokers that are being emptied.
+    draining: Arc<BTreeSet<NodeId>>,
     partition_count: usize,
 }
 
@@ -87,6 +83,8 @@ impl Default for MetaImage {
             by_name: Arc::default(),
             by_id: Arc::default(),
             broker_configs: Arc::default(),
+            quorum: Arc::default(),
+            draining: Arc::default(),
             partition_count: 0,
         }
     }
@@ -149,6 +147,79 @@ impl MetaImage {
         self.broker_configs.get(&node).unwrap_or(&NO_OVERRIDES)
     }
 
+    /// Whether a broker is being emptied: it gets no new replica.
+    pub fn is_draining(&self, node: NodeId) -> bool {
+        self.draining.contains(&node)
+    }
+
+    /// The members that the metadata group shall consist of, and whether each has a vote. `founders` are the nodes that
+    /// the cluster was founded with; they count before they have registered.
+    pub fn wanted_quorum(&self, founders: &[NodeId]) -> Vec<(Member, bool)> {
+        quorum::wanted(&self.quorum, founders)
+    }
+
+    /// The member of the metadata group that a broker was admitted as; `None` if it leaves or never registered.
+    pub fn quorum_member(&self, node: NodeId) -> Option<Member> {
+        self.quorum.get(&node).filter(|seat| !seat.leaves).map(|seat| seat.member)
+    }
+
+    /// A broker registered: the first time, or after it left, it gets its place in the metadata group.
+    pub(crate) fn join_quorum(&mut self, broker: &Broker) {
+        if self.quorum_member(broker.id).is_none() && !self.is_draining(broker.id) {
+            self.seat(broker, broker.votes);
+        }
+    }
+
+    /// The disk a broker is registered with takes the place of the one it was admitted with.
+    pub(crate) fn readmit_to_quorum(&mut self, node: NodeId) {
+        let Some(broker) = self.brokers.get(&node).cloned() else { return };
+        let known = self.quorum_member(node).map(|member| member.directory);
+        if known != Some(broker.directory) && !self.is_draining(node) {
+            self.seat(&broker, broker.votes);
+        }
+    }
+
+    fn seat(&mut self, broker: &Broker, founder: bool) {
+        let generation = if founder { 0 } else { metadata_generation(broker.directory) };
+        let member = Member { node: broker.id, generation, directory: broker.directory };
+        Arc::make_mut(&mut self.quorum).insert(broker.id, Seat { member, leaves: false });
+    }
+
+    /// A broker is to leave the metadata group. A founder stays on record as having left: without a record it would
+    /// count as one that has not registered yet.
+    pub(crate) fn leave_quorum(&mut self, node: NodeId) {
+        if let Some(seat) = Arc::make_mut(&mut self.quorum).get_mut(&node) {
+            seat.leaves = true;
+        }
+    }
+
+    pub(crate) fn set_draining(&mut self, node: NodeId) {
+        self.leave_quorum(node);
+        Arc::make_mut(&mut self.draining).insert(node);
+    }
+
+    /// A broker is gone.
+    pub(crate) fn end_draining(&mut self, node: NodeId) {
+        Arc::make_mut(&mut self.draining).remove(&node);
+        self.leave_quorum(node);
+        let founded = self.quorum.get(&node).is_some_and(|seat| seat.member.generation == 0);
+        if !founded {
+            Arc::make_mut(&mut self.quorum).remove(&node);
+        }
+    }
+
+    pub(crate) fn seats(&self) -> &BTreeMap<NodeId, Seat> {
+        &self.quorum
+    }
+
+    pub(crate) fn draining(&self) -> &BTreeSet<NodeId> {
+        &self.draining
+    }
+
+    pub(crate) fn restore_seats(&mut self, seats: BTreeMap<NodeId, Seat>, draining: BTreeSet<NodeId>) {
+        (self.quorum, self.draining) = (Arc::new(seats), Arc::new(draining));
+    }
+
     pub(crate) fn put_topic(&mut self, topic: Topic) {
         let topic = Arc::new(topic);
         self.partition_count += topic.partitions.len();
@@ -188,7 +259,7 @@ mod tests {
     use super::*;
 
     fn topic(name: &str, id: u128, partitions: usize) -> Topic {
-        let assignment = Assignment { replicas: vec![NodeId(1), NodeId(2)], designated: NodeId(1) };
+        let assignment = Assignment::founded(vec![NodeId(1), NodeId(2)], &BTreeMap::new());
         Topic {
             name: name.into(),
             id: TopicId(id),

@@ -14,6 +14,7 @@
 //! deciding who leads a partition (that is its Raft group's own business).
 
 mod apply;
+mod assignment;
 pub mod codec;
 pub mod command;
 pub mod config_catalogue;
@@ -23,19 +24,23 @@ pub mod groups;
 mod image;
 pub mod limits;
 mod placement;
+mod quorum;
 mod reply;
 mod resolve;
 mod snapshot;
 pub mod transactions;
 
 pub use apply::topics::check_topic_name;
+pub use assignment::{Assignment, Member};
 pub use codec::CodecError;
 pub use command::{
-    Action, AlterConfigs, BrokerRegistration, Change, Command, CommandId, ConfigChange, ConfigOp,
-    ConfigResource, CreateTopics, DeleteTopics, Endpoint, NewTopic, OpKind, TopicDefaults, TopicRef,
+    Action, AlterConfigs, AlterReassignment, AlterReassignments, ArrivedPartition, BrokerRegistration,
+    Change, Command, CommandId, ConfigChange, ConfigOp, ConfigResource, CreateTopics, DeleteTopics,
+    DrainBroker, Endpoint, NewTopic, OpKind, TopicDefaults, TopicRef,
 };
 pub use controller::Controller;
-pub use image::{Assignment, Broker, MetaImage, Topic};
+pub use image::{Broker, MetaImage, Topic};
+pub use quorum::metadata_generation;
 pub use reply::{CommandReply, CreatedTopic, DeletedTopic, ItemError, ReplyBody};
 pub use resolve::{
     BrokerSettings, CleanupPolicy, ConfigSource, ConfigSynonym, ReadConsistency, ResolvedConfig,

@@ -23,6 +23,8 @@ pub const BROKERS_MAX: usize = 128;
 pub const HOST_BYTES_MAX: usize = 255;
 /// Length of a rack name, in bytes.
 pub const RACK_BYTES_MAX: usize = 249;
+/// Voters of the metadata group; further brokers follow it.
+pub const METADATA_VOTERS_MAX: usize = 7;
 /// Topics in the cluster.
 pub const TOPICS_MAX: usize = 20_000;
 /// Partitions of one topic.

@@ -9,8 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chronik_wire::types::NodeId;
 
-use crate::image::Assignment;
-
 /// The circle of brokers that replicas are placed on.
 #[derive(Debug)]
 pub(crate) struct Placement<'a> {
@@ -42,7 +40,8 @@ impl<'a> Placement<'a> {
     }
 
     /// The replicas of the partition at `cursor`; `replica_count` is between 1 and the number of brokers.
-    pub(crate) fn place(&self, cursor: u64, replica_count: usize) -> Assignment {
+    /// The first one is to lead.
+    pub(crate) fn place(&self, cursor: u64, replica_count: usize) -> Vec<NodeId> {
         assert!(
             (1..=self.broker_count()).contains(&replica_count),
             "the caller has checked the replication factor"
@@ -72,7 +71,7 @@ impl<'a> Placement<'a> {
         let missing = replica_count - replicas.len();
         replicas.extend(passed_over.into_iter().take(missing));
         assert_eq!(replicas.len(), replica_count, "every broker is a candidate once");
-        Assignment { replicas, designated: leader.node }
+        replicas
     }
 
     fn candidate(&self, index: usize) -> Candidate<'a> {
@@ -112,15 +111,10 @@ mod tests {
     ) -> (BTreeMap<NodeId, u64>, BTreeMap<NodeId, u64>) {
         let (mut leaders, mut all) = (BTreeMap::new(), BTreeMap::new());
         for cursor in 0..partitions {
-            let assignment = placement.place(cursor, replicas);
-            assert_eq!(assignment.designated, assignment.replicas[0]);
-            assert_eq!(
-                assignment.replicas.iter().collect::<BTreeSet<_>>().len(),
-                replicas,
-                "no broker twice"
-            );
-            *leaders.entry(assignment.designated).or_default() += 1;
-            for node in assignment.replicas {
+            let placed = placement.place(cursor, replicas);
+            assert_eq!(placed.iter().collect::<BTreeSet<_>>().len(), replicas, "no broker twice");
+            *leaders.entry(placed[0]).or_default() += 1;
+            for node in placed {
                 *all.entry(node).or_default() += 1;
             }
         }
@@ -148,7 +142,7 @@ mod tests {
     fn the_followers_of_one_leader_vary() {
         let placement = Placement::new(plain(6).into_iter(), &[]);
         let followers: BTreeSet<NodeId> =
-            (0..5).map(|lap| placement.place(lap * 6, 2)).map(|assignment| assignment.replicas[1]).collect();
+            (0..5).map(|lap| placement.place(lap * 6, 2)).map(|placed| placed[1]).collect();
         assert_eq!(followers.len(), 5);
     }
 
@@ -158,10 +152,10 @@ mod tests {
         let racks: BTreeMap<NodeId, &str> = brokers.iter().map(|&(id, rack)| (NodeId(id), rack)).collect();
         let placement = Placement::new(brokers.iter().map(|&(id, rack)| (NodeId(id), Some(rack))), &[]);
         for cursor in 0..60 {
-            let assignment = placement.place(cursor, 3);
-            let used: BTreeSet<_> = assignment.replicas.iter().map(|node| racks[node]).collect();
-            assert_eq!(used.len(), 3, "{assignment:?}");
-            assert_eq!(placement.place(cursor, 6).replicas.len(), 6);
+            let placed = placement.place(cursor, 3);
+            let used: BTreeSet<_> = placed.iter().map(|node| racks[node]).collect();
+            assert_eq!(used.len(), 3, "{placed:?}");
+            assert_eq!(placement.place(cursor, 6).len(), 6);
         }
     }
 
@@ -169,10 +163,10 @@ mod tests {
     fn dead_brokers_lead_nothing_and_follow_last() {
         let placement = Placement::new(plain(4).into_iter(), &[NodeId(2), NodeId(3), NodeId(9)]);
         for cursor in 0..12 {
-            let assignment = placement.place(cursor, 3);
-            assert!([NodeId(2), NodeId(3)].contains(&assignment.designated));
-            assert!([NodeId(2), NodeId(3)].contains(&assignment.replicas[1]));
-            assert!([NodeId(1), NodeId(4)].contains(&assignment.replicas[2]));
+            let placed = placement.place(cursor, 3);
+            assert!([NodeId(2), NodeId(3)].contains(&placed[0]));
+            assert!([NodeId(2), NodeId(3)].contains(&placed[1]));
+            assert!([NodeId(1), NodeId(4)].contains(&placed[2]));
         }
     }
 }

@@ -73,6 +73,8 @@ pub enum ReplyBody {
     TopicsDeleted(Vec<(TopicRef, Result<DeletedTopic, ItemError>)>),
     /// Per resource.
     ConfigsAltered(Vec<(ConfigResource, Result<(), ItemError>)>),
+    /// Per partition of a change of reassignments.
+    ReassignmentsAltered(Vec<Result<(), ItemError>>),
     /// A block of producer ids.
     ProducerIds {
         /// The first id of the block.
@@ -89,6 +91,7 @@ impl ReplyBody {
             ReplyBody::TopicsCreated(items) => items.len().max(1),
             ReplyBody::TopicsDeleted(items) => items.len().max(1),
             ReplyBody::ConfigsAltered(items) => items.len().max(1),
+            ReplyBody::ReassignmentsAltered(items) => items.len().max(1),
             ReplyBody::Rejected(_)
             | ReplyBody::Done
             | ReplyBody::ClusterId(_)
@@ -139,6 +142,10 @@ impl Coded for ReplyBody {
                 first.put(out);
                 count.put(out);
             }
+            ReplyBody::ReassignmentsAltered(items) => {
+                out.push(7);
+                items.put(out);
+            }
         }
     }
 
@@ -151,6 +158,7 @@ impl Coded for ReplyBody {
             4 => ReplyBody::TopicsDeleted(Coded::get(from)?),
             5 => ReplyBody::ConfigsAltered(Coded::get(from)?),
             6 => ReplyBody::ProducerIds { first: Coded::get(from)?, count: Coded::get(from)? },
+            7 => ReplyBody::ReassignmentsAltered(Coded::get(from)?),
             value => return Err(CodecError::Unknown { what: "reply", value: value.into() }),
         })
     }

@@ -312,7 +312,7 @@ pub struct BrokerSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::Assignment;
+    use crate::assignment::Assignment;
     use chronik_wire::types::TopicId;
 
     const NODE: NodeId = NodeId(1);
@@ -321,7 +321,7 @@ mod tests {
         Topic {
             name: "t".into(),
             id: TopicId(9),
-            partitions: vec![Assignment { replicas: vec![NODE], designated: NODE }],
+            partitions: vec![Assignment::founded(vec![NODE], &BTreeMap::new())],
             configs: map(configs),
         }
     }

@@ -3,18 +3,20 @@
 //! Equal states give equal bytes: maps are ordered, and what can be derived is left out and computed
 //! again, so that no snapshot can contradict itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chronik_wire::types::{NodeId, Offset};
 
+use crate::assignment::Assignment;
 use crate::codec::{CodecError, coded_struct};
 use crate::command::{BrokerRegistration, CommandId};
 use crate::image::{MetaImage, Topic};
+use crate::quorum::Seat;
 use crate::reply::CommandReply;
 
 /// The version byte in front of every snapshot.
-pub(crate) const SNAPSHOT_VERSION: u8 = 2;
+pub(crate) const SNAPSHOT_VERSION: u8 = 3;
 
 /// The form of the state in a snapshot.
 pub(crate) struct Stored {
@@ -25,6 +27,8 @@ pub(crate) struct Stored {
     pub(crate) brokers: Vec<BrokerRegistration>,
     pub(crate) broker_configs: BTreeMap<Option<NodeId>, BTreeMap<String, String>>,
     pub(crate) topics: Vec<Topic>,
+    pub(crate) seats: BTreeMap<NodeId, Seat>,
+    pub(crate) draining: Vec<NodeId>,
     pub(crate) replies: Vec<(CommandId, CommandReply)>,
 }
 coded_struct!(Stored {
@@ -35,6 +39,8 @@ coded_struct!(Stored {
     brokers: Vec<BrokerRegistration>,
     broker_configs: BTreeMap<Option<NodeId>, BTreeMap<String, String>>,
     topics: Vec<Topic>,
+    seats: BTreeMap<NodeId, Seat>,
+    draining: Vec<NodeId>,
     replies: Vec<(CommandId, CommandReply)>,
 });
 
@@ -53,6 +59,8 @@ impl Stored {
             brokers: image.brokers.values().map(|broker| BrokerRegistration::clone(broker)).collect(),
             broker_configs: image.broker_configs().clone(),
             topics: image.topics().map(|topic| Topic::clone(topic)).collect(),
+            seats: image.seats().clone(),
+            draining: image.draining().iter().copied().collect(),
             replies,
         }
     }
@@ -75,9 +83,8 @@ impl Stored {
             if image.topic_by_id(topic.id).is_some() {
                 return Err(CodecError::Inconsistent("two topics share one id"));
             }
-            if topic.partitions.iter().any(|assignment| !assignment.replicas.contains(&assignment.designated))
-            {
-                return Err(CodecError::Inconsistent("a designated leader holds no replica"));
+            if !topic.partitions.iter().all(Assignment::is_consistent) {
+                return Err(CodecError::Inconsistent("the replicas and members of a partition differ"));
             }
             image.put_topic(topic);
         }
@@ -87,6 +94,11 @@ impl Stored {
             }
             image.set_broker_overrides(node, configs);
         }
+        if !self.draining.is_sorted_by(|a, b| a < b) {
+            return Err(CodecError::Inconsistent("draining brokers are not in ascending order"));
+        }
+        let draining: BTreeSet<NodeId> = self.draining.into_iter().collect();
+        image.restore_seats(self.seats, draining);
         Ok(image)
     }
 }

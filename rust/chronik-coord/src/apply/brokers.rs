@@ -37,6 +37,7 @@ pub(crate) fn register(state: &mut State, registration: &BrokerRegistration) -> 
         ));
     }
     Arc::make_mut(&mut state.image.brokers).insert(registration.id, Arc::new(registration.clone()));
+    state.image.join_quorum(registration);
     Ok(ReplyBody::Done)
 }
 
@@ -86,6 +87,7 @@ pub(crate) fn unregister(state: &mut State, id: NodeId) -> Result<ReplyBody, Ite
     }
     Arc::make_mut(&mut state.image.brokers).remove(&id);
     state.image.set_broker_overrides(Some(id), Default::default());
+    state.image.end_draining(id);
     Ok(ReplyBody::Done)
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod brokers;
 pub(crate) mod configs;
+pub(crate) mod reassignments;
 pub(crate) mod topics;
 
 use crate::command::Action;
@@ -27,6 +28,13 @@ pub(crate) fn run(state: &mut State, action: &Action) -> ReplyBody {
         Action::AlterConfigs(alter) => {
             bounded(alter.resources.len()).map(|()| ReplyBody::ConfigsAltered(configs::alter(state, alter)))
         }
+        Action::AlterReassignments(alter) => bounded(alter.partitions.len())
+            .map(|()| ReplyBody::ReassignmentsAltered(reassignments::alter(state, alter))),
+        Action::CompleteReassignments { arrived } => {
+            bounded(arrived.len()).map(|()| reassignments::complete(state, arrived))
+        }
+        Action::DrainBroker(drain) => reassignments::drain(state, drain),
+        Action::ReadmitBroker { id } => reassignments::readmit(state, *id),
         Action::AllocateProducerIds { broker } => brokers::allocate_producer_ids(state, *broker),
     };
     outcome.unwrap_or_else(ReplyBody::Rejected)

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chronik_wire::types::{NodeId, TopicId};
 
+use crate::assignment::Assignment;
 use crate::command::{CreateTopics, DeleteTopics, NewTopic, TopicDefaults, TopicRef};
 use crate::config_catalogue;
 use crate::controller::State;
-use crate::image::{Assignment, Topic};
+use crate::image::Topic;
 use crate::limits;
 use crate::placement::Placement;
 use crate::reply::{CreatedTopic, DeletedTopic, ItemError};
@@ -122,7 +123,8 @@ fn place(
     live: &[NodeId],
     defaults: TopicDefaults,
 ) -> Result<Vec<Assignment>, ItemError> {
-    let racks = state.image.brokers.values().map(|broker| (broker.id, broker.rack.as_deref()));
+    let candidates = state.image.brokers.values().filter(|broker| !state.image.is_draining(broker.id));
+    let racks = candidates.map(|broker| (broker.id, broker.rack.as_deref()));
     // A broker without a vote cannot lead: a partition with no other replica would never have a leader.
     let votes = |id: &NodeId| state.image.brokers.get(id).is_some_and(|broker| broker.votes);
     let everybody = state.image.brokers.keys().copied();
@@ -136,7 +138,9 @@ fn place(
         replication_factor(topic.replication_factor, defaults.replication_factor, placement.broker_count())?;
     let partitions = partition_count(topic.partitions, defaults.partitions)?;
     let cursors = (0..partitions).map(|partition| state.cursor.wrapping_add(partition as u64));
-    Ok(cursors.map(|cursor| placement.place(cursor, replicas)).collect())
+    Ok(cursors
+        .map(|cursor| Assignment::founded(placement.place(cursor, replicas), &state.image.brokers))
+        .collect())
 }
 
 fn replication_factor(asked: i16, default: i16, brokers: usize) -> Result<usize, ItemError> {
@@ -188,9 +192,9 @@ fn check_manual_assignment(state: &State, topic: &NewTopic) -> Result<Vec<Assign
                 "partition {expected} is missing; partitions are numbered from 0 without gaps"
             ));
         }
-        let Some(&designated) = replicas.first() else {
+        if replicas.is_empty() {
             return refuse(format!("partition {index} has no replica; name at least one broker"));
-        };
+        }
         if replicas.len() != width || width > limits::REPLICAS_MAX {
             return refuse(format!(
                 "partition {index} has {} replicas; every partition needs the same number, at most {}",
@@ -204,7 +208,7 @@ fn check_manual_assignment(state: &State, topic: &NewTopic) -> Result<Vec<Assign
         if let Some(unknown) = replicas.iter().find(|node| !state.image.brokers.contains_key(node)) {
             return refuse(format!("partition {index} names broker {unknown}, which is not registered"));
         }
-        partitions.push(Assignment { replicas: replicas.clone(), designated });
+        partitions.push(Assignment::founded(replicas.clone(), &state.image.brokers));
     }
     Ok(partitions)
 }
