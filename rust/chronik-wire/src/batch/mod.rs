@@ -7,11 +7,13 @@
 //! - [`validate_produced`]: what a producer's batch must be; [`validate_records`] looks at each record too.
 //! - [`stamp`]: writes offset and epoch in place.
 //! - [`BatchView::records`]: decompresses within bounds and walks the records.
+//! - [`EndTransaction`]: what the control batch at a transaction's end says.
 //! - [`BatchBuilder`]: writes batches.
 //! - [`retain`], [`recompress`]: the exceptions, for compaction and a topic's own codec.
 
 mod builder;
 mod compression;
+mod end_transaction;
 mod error;
 mod header;
 mod produced;
@@ -23,6 +25,7 @@ mod view;
 
 pub use builder::{BatchBuilder, BuildError, ControlMarker};
 pub use compression::Compression;
+pub use end_transaction::EndTransaction;
 pub use error::BatchError;
 pub use header::{Attributes, BatchHeader, HEADER_BYTES, MAGIC, OVERHEAD_BYTES};
 pub use produced::{BatchLimits, validate_produced};
