@@ -75,6 +75,10 @@ pub(crate) fn append(error: &AppendError) -> ErrorCode {
         AppendError::Storage => ErrorCode::KAFKA_STORAGE_ERROR,
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
         AppendError::InvalidProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
+        AppendError::CoordinatorFenced { .. } => ErrorCode::TRANSACTION_COORDINATOR_FENCED,
+        AppendError::InvalidTransactionState { .. } => ErrorCode::INVALID_TXN_STATE,
+        // Clients repeat the batch on this code without asking for metadata: then it is verified anew.
+        AppendError::Unverified { .. } => ErrorCode::NOT_ENOUGH_REPLICAS,
         AppendError::InvalidBatch => ErrorCode::INVALID_RECORD,
     }
 }

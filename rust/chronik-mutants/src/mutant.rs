@@ -125,6 +125,20 @@ mutants! {
     ProducesOvertake = "produces-overtake",
     /// The leader moves its log start by itself instead of by an entry. Caught by: end-went-back, replica-divergence.
     LogStartMovedAlone = "log-start-moved-alone",
+
+    // Transactions.
+    /// Committed records and open ones look alike: the last stable offset is the high watermark. Caught by: G1a,
+    /// precommitted.
+    OpenTransactionsVisible = "open-transactions-visible",
+    /// A new leader does not know the transactions that were aborted before. Caught by: G1a.
+    AbortedListLost = "aborted-list-lost",
+    /// A marker that was written already is written again: it may end the producer's next transaction. Caught by:
+    /// torn-txn.
+    MarkerRepeated = "marker-repeated",
+    /// Open transactions are missing in snapshots. Caught by: G1a, precommitted.
+    OpenTransactionsNotSaved = "open-transactions-not-saved",
+
+    // Names.
     /// A topic that is created again gets the id of its predecessor, and with it files, gate and sessions. Caught by:
     /// garbage, inconsistent-offset.
     TopicIdReused = "topic-id-reused",
@@ -133,7 +147,16 @@ mutants! {
 impl Mutant {
     /// Whether chance meets it too seldom for a search: a directed scenario kills it, and schedules need not.
     pub fn is_for_scenarios(self) -> bool {
-        matches!(self, Mutant::TermsNotTruncated | Mutant::PayloadsUnverified | Mutant::ProducesOvertake)
+        matches!(
+            self,
+            Mutant::TermsNotTruncated
+                | Mutant::PayloadsUnverified
+                | Mutant::ProducesOvertake
+                | Mutant::OpenTransactionsVisible
+                | Mutant::AbortedListLost
+                | Mutant::MarkerRepeated
+                | Mutant::OpenTransactionsNotSaved
+        )
     }
 }
 

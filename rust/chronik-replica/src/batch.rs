@@ -3,32 +3,65 @@
 //! Base offset and leader epoch lie outside the batch's CRC, so the leader sets them in place. Everything else
 //! belongs to the producer and is never touched.
 
-use chronik_wire::batch::BatchHeader;
+use bytes::Bytes;
+use chronik_wire::batch::{BatchHeader, BatchView, ControlMarker, EndTransaction};
 
-use crate::producers::ProducerBatch;
+use crate::producers::{Marker, Numbers, ProducerBatch};
 
-/// What a batch header says.
+/// What a batch says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchFields {
     /// Offset of the last record, counted from the first.
     pub(crate) last_offset_delta: i32,
-    /// The producer's numbering, if the batch is idempotent.
-    pub(crate) producer: Option<ProducerBatch>,
+    /// Largest timestamp, in milliseconds.
+    pub(crate) timestamp_ms: i64,
+    /// What it says about its producer.
+    pub(crate) deed: Deed,
 }
 
-/// Reads the header of bytes that must be exactly one batch; `None` if they are not.
+/// What a batch changes in what is known of its producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// Nothing: it has no producer that counts.
+    Nothing,
+    /// Records of an idempotent or transactional producer.
+    Records(ProducerBatch),
+    /// The end of a transaction.
+    End(Marker),
+}
+
+/// Reads bytes that must be exactly one batch; `None` if they are not.
 pub(crate) fn fields(batch: &[u8]) -> Option<BatchFields> {
     let header = BatchHeader::parse(batch).ok()?;
     if header.size_bytes() != batch.len() || header.last_offset_delta < 0 {
         return None;
     }
-    // A transaction marker carries its producer's id but no sequence number.
-    let numbered = header.has_producer() && header.base_sequence >= 0 && !header.attributes.is_control();
-    let producer = numbered.then(|| ProducerBatch {
-        producer: header.producer_id,
-        epoch: header.producer_epoch,
-        first: header.base_sequence,
-        last: header.last_sequence(),
-    });
-    Some(BatchFields { last_offset_delta: header.last_offset_delta, producer })
+    let deed = if header.attributes.is_control() { end_of(batch) } else { records_of(&header) };
+    let timestamp_ms = header.max_timestamp;
+    Some(BatchFields { last_offset_delta: header.last_offset_delta, timestamp_ms, deed })
+}
+
+fn records_of(header: &BatchHeader) -> Deed {
+    let numbers = (header.base_sequence >= 0)
+        .then(|| Numbers { first: header.base_sequence, last: header.last_sequence() });
+    let transactional = header.attributes.is_transactional();
+    if !header.has_producer() || (numbers.is_none() && !transactional) {
+        return Deed::Nothing;
+    }
+    let (producer, epoch) = (header.producer_id, header.producer_epoch);
+    Deed::Records(ProducerBatch { producer, epoch, numbers, transactional })
+}
+
+/// A control batch of any other kind ends nothing. It is small: a copy costs nothing.
+fn end_of(batch: &[u8]) -> Deed {
+    let view = BatchView::parse(Bytes::copy_from_slice(batch)).ok();
+    match view.and_then(|view| EndTransaction::read(&view)) {
+        Some(end) => Deed::End(Marker {
+            producer: end.producer_id,
+            epoch: end.producer_epoch,
+            commit: end.marker == ControlMarker::Commit,
+            coordinator_epoch: end.coordinator_epoch,
+        }),
+        None => Deed::Nothing,
+    }
 }

@@ -146,7 +146,8 @@ impl Default for TopicSettings {
 /// A replicated brain seated on a partition. Applied batches reach it in order, exactly once per life; it must be
 /// deterministic. Producer (idempotence) state is built in and not a machine.
 pub trait Machine {
-    /// Applies one committed batch, whose first record has `base_offset`.
+    /// Applies one committed batch, whose first record has `base_offset`: records, and also the control batches that end
+    /// transactions.
     fn apply(&mut self, batch: &Bytes, base_offset: Offset, index: Index);
     /// The whole state, so that `restore` on another replica continues identically.
     fn snapshot(&self) -> Bytes;

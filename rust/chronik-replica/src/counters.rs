@@ -72,6 +72,8 @@ counters! {
     appends_failed,
     /// Repeated idempotent batches that got their original offset.
     duplicate_batches,
+    /// Repeated markers of transactions that had ended.
+    duplicate_markers,
     /// Appends answered with an open fate: not known to be committed in time, or when leadership was lost.
     appends_timed_out,
     /// Appends that were committed, but in time on fewer members than `min.insync.replicas`.

@@ -154,8 +154,35 @@ pub enum AppendError {
         /// The newest epoch known.
         current: i16,
     },
-    /// Too many batches wait here; nothing was appended.
-    #[error("too many batches wait for partition {0:?}; slow down and retry")]
+    /// The coordinator of the producer's transactions is an older one.
+    #[error("coordinator epoch {epoch} of producer {producer} is fenced by epoch {current}")]
+    CoordinatorFenced {
+        /// The producer id.
+        producer: i64,
+        /// The marker's coordinator epoch.
+        epoch: i32,
+        /// The newest coordinator epoch known.
+        current: i32,
+    },
+    /// The producer's transaction does not allow the batch.
+    #[error("producer {producer} cannot append: {reason}")]
+    InvalidTransactionState {
+        /// The producer id.
+        producer: i64,
+        /// What stands against it, and what helps.
+        reason: &'static str,
+    },
+    /// The batch would open a transaction, and whether the partition belongs to it is not known, or not any more;
+    /// nothing was appended.
+    #[error(
+        "partition is not known to be part of the transaction of producer {producer}; retry to have it verified"
+    )]
+    Unverified {
+        /// The producer id.
+        producer: i64,
+    },
+    /// Too many batches wait here, or too many transactions are open or were aborted; nothing was appended.
+    #[error("too many batches or transactions wait in partition {0:?}; slow down and retry")]
     Overloaded(PartitionKey),
     /// The bytes are not a batch of magic 2. The caller should have checked.
     #[error("not a record batch of magic 2")]

@@ -38,8 +38,9 @@ pub use error::{AppendError, ReadError, ReplicaError};
 pub use gate::{GateError, GateErrorKind, GatePass};
 pub use host::{Host, SyncJob, SyncReport, SyncTicket, TurnOutput};
 pub use message::{BarrierOutcome, Promise, ReplicaMessage};
+pub use producers::VerificationGuard;
 pub use replica::{
-    Acks, AppendReceiver, Appended, EpochEnd, FollowerProgress, LeaderChange, ReadView, Replica, Role,
-    TimestampedOffset,
+    AbortedTransaction, Acks, AppendReceiver, Appended, EndMarker, EpochEnd, FollowerProgress, LeaderChange,
+    ProducerState, ReadView, Replica, Role, TimestampedOffset,
 };
 pub use waiter::Waiter;

@@ -51,6 +51,13 @@ pub const PARKED_WAITERS_MAX: usize = 16 * 1024;
 pub const PRODUCERS_MAX: usize = 100_000;
 /// Batches remembered per producer: as many as an idempotent client may have in flight.
 pub const PRODUCER_BATCHES_MAX: usize = 5;
+/// Transactions open in one partition at once; one more is refused until another has ended.
+pub const OPEN_TRANSACTIONS_MAX: usize = 16 * 1024;
+/// Aborted transactions one partition remembers: as long as it holds so many, no transaction is opened in it, until the
+/// log start has passed some.
+pub const ABORTED_TRANSACTIONS_MAX: usize = 1_000_000;
+/// Producers of one partition whose coordinator is being asked; the one asked about longest ago makes room.
+pub const VERIFICATIONS_MAX: usize = 16 * 1024;
 /// Largest leader state in a snapshot: bounds what a decoder allocates.
 pub const SNAPSHOT_BYTES_MAX: usize = 256 * 1024 * 1024;
 

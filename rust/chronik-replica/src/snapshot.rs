@@ -1,4 +1,4 @@
-//! The replicated state beside the log, and its bytes: producers and the seated machine.
+//! The replicated state beside the log, and its bytes: producers, aborted transactions and the seated machine.
 //!
 //! A snapshot is taken at segment boundaries and is small: the records themselves stay in the log. A follower too
 //! far behind installs the one at the leader's first entry and gets the rest as ordinary appends.
@@ -9,14 +9,15 @@ use chronik_mutants::{Mutant, planted};
 use crate::codec::{CodecError, Reader, put_bytes};
 use crate::config::{Machine, MachineError};
 use crate::limits;
-use crate::producers::Producers;
+use crate::producers::{AbortedTransactions, Producers};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// State that is a pure function of the applied entries.
 #[derive(Default)]
 pub(crate) struct ReplicatedState {
     pub(crate) producers: Producers,
+    pub(crate) aborted: AbortedTransactions,
     pub(crate) machine: Option<Box<dyn Machine>>,
 }
 
@@ -37,6 +38,7 @@ impl ReplicatedState {
         } else {
             self.producers.encode(&mut out);
         }
+        self.aborted.encode(&mut out);
         match &self.machine {
             Some(machine) => {
                 out.put_u8(1);
@@ -49,11 +51,12 @@ impl ReplicatedState {
 
     /// Replaces the state. Unchanged if the bytes do not decode.
     pub(crate) fn restore(&mut self, bytes: Bytes) -> Result<(), RestoreError> {
-        let (producers, machine) = decode(bytes).map_err(RestoreError::Codec)?;
+        let Decoded { producers, aborted, machine } = decode(bytes).map_err(RestoreError::Codec)?;
         if let (Some(seat), Some(state)) = (&mut self.machine, machine) {
             seat.restore(&state).map_err(RestoreError::Machine)?;
         }
         self.producers = producers;
+        self.aborted = aborted;
         Ok(())
     }
 }
@@ -63,18 +66,25 @@ pub(crate) fn is_valid(bytes: Bytes) -> bool {
     decode(bytes).is_ok()
 }
 
-fn decode(bytes: Bytes) -> Result<(Producers, Option<Bytes>), CodecError> {
+struct Decoded {
+    producers: Producers,
+    aborted: AbortedTransactions,
+    machine: Option<Bytes>,
+}
+
+fn decode(bytes: Bytes) -> Result<Decoded, CodecError> {
     let mut reader = Reader::new(bytes);
     let version = reader.byte("snapshot version")?;
     if version != VERSION {
         return Err(CodecError::Unknown("snapshot version", u64::from(version)));
     }
     let producers = Producers::decode(&mut reader)?;
+    let aborted = AbortedTransactions::decode(&mut reader)?;
     let machine = match reader.byte("machine mark")? {
         0 => None,
         1 => Some(reader.byte_string("machine state", limits::SNAPSHOT_BYTES_MAX)?),
         other => return Err(CodecError::Unknown("machine mark", u64::from(other))),
     };
     reader.finish("snapshot")?;
-    Ok((producers, machine))
+    Ok(Decoded { producers, aborted, machine })
 }

@@ -8,10 +8,15 @@ use chronik_wire::types::{LeaderEpoch, NodeId, Offset, PartitionKey};
 use tokio::sync::oneshot;
 
 use super::Host;
+use super::shared::Shared;
 use crate::config::TopicSettings;
 use crate::error::{AppendError, ReadError, ReplicaError};
 use crate::gate::{GateError, GateErrorKind, GatePass};
-use crate::replica::{Acks, AppendReceiver, EpochEnd, ReadView, Replica, TimestampedOffset};
+use crate::producers::VerificationGuard;
+use crate::replica::{
+    AbortedTransaction, Acks, AppendReceiver, EndMarker, EpochEnd, ProducerState, ReadView, Replica, Terms,
+    TimestampedOffset,
+};
 use crate::waiter::Waiter;
 
 impl Host {
@@ -24,10 +29,52 @@ impl Host {
         acks: Acks,
         deadline_ms: u64,
     ) -> AppendReceiver {
+        self.appending(key, |replica, shared| replica.append(batch, acks, Terms::Plain, deadline_ms, shared))
+    }
+
+    /// Whether a client's batch of a transaction needs the word of its coordinator first: then the guard under which
+    /// it is to be appended afterwards. `None`: append it at once.
+    pub fn begin_verification(
+        &mut self,
+        key: PartitionKey,
+        producer: i64,
+        epoch: i16,
+    ) -> Option<VerificationGuard> {
+        self.with_replica(key, |replica, shared| replica.begin_verification(producer, epoch, shared))?
+    }
+
+    /// As [`Host::append`], for a client's batch of a transaction. It is refused as unverified if its transaction is
+    /// not open here and the guard, if there is one, is not in force any more.
+    pub fn append_verified(
+        &mut self,
+        key: PartitionKey,
+        batch: BytesMut,
+        acks: Acks,
+        deadline_ms: u64,
+        guard: Option<VerificationGuard>,
+    ) -> AppendReceiver {
+        let terms = Terms::Verified(guard);
+        self.appending(key, |replica, shared| replica.append(batch, acks, terms, deadline_ms, shared))
+    }
+
+    /// Writes the end of a producer's transaction into a partition; answered like an append with `acks=all`. A marker
+    /// whose transaction has ended already succeeds as a duplicate, without an offset.
+    pub fn append_marker(
+        &mut self,
+        key: PartitionKey,
+        marker: EndMarker,
+        deadline_ms: u64,
+    ) -> AppendReceiver {
+        self.appending(key, |replica, shared| replica.append_marker(&marker, deadline_ms, shared))
+    }
+
+    fn appending(
+        &mut self,
+        key: PartitionKey,
+        append: impl FnOnce(&mut Replica, &mut Shared) -> AppendReceiver,
+    ) -> AppendReceiver {
         let hosted = self.replicas.contains_key(&key) || self.unopened.contains(key);
-        let taken =
-            self.with_replica(key, |replica, shared| replica.append(batch, acks, deadline_ms, shared));
-        taken.unwrap_or_else(|| {
+        self.with_replica(key, append).unwrap_or_else(|| {
             let error = if hosted { AppendError::Storage } else { AppendError::NotHosted(key) };
             ready(Err(error))
         })
@@ -75,6 +122,27 @@ impl Host {
             self.shared.counters.damage_refusals.increment();
         }
         read
+    }
+
+    /// The aborted transactions that may have records in `from..up_to`, in the order of their markers.
+    ///
+    /// # Errors
+    /// Not hosted, or stopped.
+    pub fn aborted_transactions(
+        &self,
+        key: PartitionKey,
+        from: Offset,
+        up_to: Offset,
+    ) -> Result<Vec<AbortedTransaction>, ReadError> {
+        self.reading(key)?.aborted_transactions(from, up_to)
+    }
+
+    /// What is known of the partition's producers, by id.
+    ///
+    /// # Errors
+    /// Not hosted, or stopped.
+    pub fn producers(&self, key: PartitionKey) -> Result<Vec<ProducerState>, ReadError> {
+        self.reading(key)?.producers()
     }
 
     /// The first batch below `up_to` whose largest timestamp is at least `timestamp_ms`.
@@ -199,7 +267,7 @@ impl Host {
     fn commanding(
         &mut self,
         key: PartitionKey,
-        f: impl FnOnce(&mut Replica, &mut super::shared::Shared) -> Result<(), ReplicaError>,
+        f: impl FnOnce(&mut Replica, &mut Shared) -> Result<(), ReplicaError>,
     ) -> Result<(), ReplicaError> {
         if !self.replicas.contains_key(&key) {
             return Err(self.unopened.error(key));

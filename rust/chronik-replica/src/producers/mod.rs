@@ -1,115 +1,107 @@
-//! Producer state: what makes a repeated batch harmless.
+//! Producer state: what makes a repeated batch harmless, and which transactions are open or were aborted.
 //!
-//! Per partition and producer id the newest epoch and the last five batches. [`Producers`] is the replicated
-//! level: a pure function of the applied entries, part of every snapshot. [`PendingProducers`] is the leader's
-//! second level: its own proposals in flight. A pipelined retry is judged against both; with one level it would be
-//! misjudged. Transactions are not part of it yet; their open ranges will live beside the producers.
+//! Per partition and producer id the newest epoch, the last five batches, and where its open transaction began.
+//! [`Producers`] and [`AbortedTransactions`] are the replicated level: a pure function of the applied entries, part of
+//! every snapshot. [`PendingProducers`] is the leader's second level: its own proposals in flight. A pipelined retry
+//! or a marker is judged against both; with one level it would be misjudged. [`Verifications`] are promises a leader
+//! keeps between asking a transaction's coordinator and appending.
 //! Must not: read a clock. Age comes in by control entries.
 
+mod aborted;
+mod judge;
 mod pending;
 mod snapshot;
 mod table;
+mod verifications;
 
+pub(crate) use aborted::{Aborted, AbortedTransactions};
+pub(crate) use judge::{MarkerVerdict, Verdict, judge_marker};
 pub(crate) use pending::{Objection, Original, PendingProducers};
 pub(crate) use table::Producers;
+pub use verifications::VerificationGuard;
+pub(crate) use verifications::Verifications;
 
 use chronik_wire::types::Offset;
 
-/// A batch as its producer numbered it.
+/// A batch of records as its producer labelled it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProducerBatch {
     /// The producer id; not negative.
     pub(crate) producer: i64,
     /// The producer's epoch.
     pub(crate) epoch: i16,
+    /// Its sequence numbers. A coordinator that writes records of a transaction into its own partition numbers nothing.
+    pub(crate) numbers: Option<Numbers>,
+    /// Whether the records count only once the transaction is committed.
+    pub(crate) transactional: bool,
+}
+
+/// The sequence numbers of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbers {
     /// Sequence number of the first record.
     pub(crate) first: i32,
     /// Sequence number of the last record; below `first` if the numbers wrapped.
     pub(crate) last: i32,
 }
 
+/// The end of a producer's transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Marker {
+    /// The producer id; not negative.
+    pub(crate) producer: i64,
+    /// The producer's epoch from here on.
+    pub(crate) epoch: i16,
+    /// Whether the records count.
+    pub(crate) commit: bool,
+    /// Epoch of the coordinator that decided it.
+    pub(crate) coordinator_epoch: i32,
+}
+
 /// A batch that was accepted, and where it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Accepted {
-    /// Sequence number of the first record.
-    pub(crate) first: i32,
-    /// Sequence number of the last record.
-    pub(crate) last: i32,
+    /// Sequence numbers.
+    pub(crate) numbers: Numbers,
     /// Offset of the first record.
     pub(crate) base_offset: Offset,
 }
 
-/// What to do with a batch.
+/// Where one producer stands after its newest batch or marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The next batch of this producer: append it.
-    Append,
-    /// A repetition: answer the original offset.
-    Duplicate(Accepted),
-    /// A gap, or a repetition too old to be remembered. Carries the last sequence number accepted, -1 for none.
-    OutOfOrder(i32),
-    /// A newer epoch is known.
-    Fenced(i16),
+pub(crate) struct Stand {
+    /// Its newest epoch.
+    pub(crate) epoch: i16,
+    /// Epoch of the coordinator that ended its newest transaction, -1 before the first end.
+    pub(crate) coordinator_epoch: i32,
+    /// Where its open transaction began.
+    pub(crate) open_since: Option<Offset>,
+}
+
+impl Stand {
+    /// Of a producer nothing is known of but its epoch.
+    pub(crate) fn new(epoch: i16) -> Stand {
+        Stand { epoch, coordinator_epoch: -1, open_since: None }
+    }
+
+    /// After a batch at `base_offset`.
+    pub(crate) fn after_batch(self, batch: &ProducerBatch, base_offset: Offset) -> Stand {
+        let opens = batch.transactional.then_some(base_offset);
+        Stand { epoch: batch.epoch, open_since: self.open_since.or(opens), ..self }
+    }
+
+    /// After a marker.
+    pub(crate) fn after_marker(self, marker: &Marker) -> Stand {
+        Stand { epoch: marker.epoch, coordinator_epoch: marker.coordinator_epoch, open_since: None }
+    }
+
+    /// Whether a transaction of this epoch is open.
+    pub(crate) fn has_open(&self, epoch: i16) -> bool {
+        self.epoch == epoch && self.open_since.is_some()
+    }
 }
 
 /// The sequence number after `sequence`: after `i32::MAX` comes 0.
 pub(crate) fn next_sequence(sequence: i32) -> i32 {
     sequence.checked_add(1).unwrap_or(0)
-}
-
-/// Judges a batch against one producer's newest epoch and remembered batches, oldest first.
-pub(crate) fn judge<'a>(
-    batch: &ProducerBatch,
-    epoch: i16,
-    batches: impl DoubleEndedIterator<Item = &'a Accepted>,
-) -> Verdict {
-    if batch.epoch < epoch {
-        return Verdict::Fenced(epoch);
-    }
-    if batch.epoch > epoch {
-        return if batch.first == 0 { Verdict::Append } else { Verdict::OutOfOrder(-1) };
-    }
-    let mut newest = None;
-    for accepted in batches.rev() {
-        if accepted.first == batch.first && accepted.last == batch.last {
-            return Verdict::Duplicate(*accepted);
-        }
-        newest = newest.or(Some(accepted.last));
-    }
-    match newest {
-        Some(last) if next_sequence(last) == batch.first => Verdict::Append,
-        Some(last) => Verdict::OutOfOrder(last),
-        None if batch.first == 0 => Verdict::Append,
-        None => Verdict::OutOfOrder(-1),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sequence_numbers_wrap_to_zero() {
-        assert_eq!(next_sequence(i32::MAX), 0);
-        assert_eq!(next_sequence(7), 8);
-    }
-
-    #[test]
-    fn a_batch_is_judged_by_epoch_then_repetition_then_order() {
-        let known = [
-            Accepted { first: 0, last: 4, base_offset: Offset(100) },
-            Accepted { first: 5, last: 5, base_offset: Offset(110) },
-        ];
-        let batch = |epoch, first, last| ProducerBatch { producer: 1, epoch, first, last };
-        let verdict = |batch| judge(&batch, 3, known.iter());
-        assert_eq!(verdict(batch(3, 6, 9)), Verdict::Append);
-        assert_eq!(verdict(batch(3, 0, 4)), Verdict::Duplicate(known[0]));
-        assert_eq!(verdict(batch(3, 0, 3)), Verdict::OutOfOrder(5), "other boundaries are no repetition");
-        assert_eq!(verdict(batch(3, 8, 9)), Verdict::OutOfOrder(5));
-        assert_eq!(verdict(batch(2, 6, 6)), Verdict::Fenced(3));
-        assert_eq!(verdict(batch(4, 0, 0)), Verdict::Append);
-        assert_eq!(verdict(batch(4, 6, 6)), Verdict::OutOfOrder(-1), "a new epoch starts at 0");
-        let wrapped = [Accepted { first: i32::MAX, last: i32::MAX, base_offset: Offset(1) }];
-        assert_eq!(judge(&batch(0, 0, 0), 0, wrapped.iter()), Verdict::Append);
-    }
 }

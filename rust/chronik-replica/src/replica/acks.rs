@@ -16,7 +16,7 @@ use super::Replica;
 use crate::error::AppendError;
 use crate::host::shared::Shared;
 use crate::ids::raft_id;
-use crate::producers::PendingProducers;
+use crate::producers::{PendingProducers, VerificationGuard};
 
 /// When an append is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +45,24 @@ pub type AppendReceiver = oneshot::Receiver<Result<Appended, AppendError>>;
 
 pub(super) type AppendSender = oneshot::Sender<Result<Appended, AppendError>>;
 
+/// What must hold for a batch to be placed, beside what it says itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Terms {
+    /// Nothing: it is no transaction's, or its writer knows that the transaction is open.
+    Plain,
+    /// A client wrote it: if it opens a transaction, that was verified under this guard.
+    Verified(Option<VerificationGuard>),
+    /// It ends a transaction.
+    Marker {
+        /// The marker's epoch is one above that of the transaction's records.
+        bumps_epoch: bool,
+    },
+}
+
 /// A batch that waits to be proposed.
 pub(super) struct QueuedAppend {
     pub(super) batch: BytesMut,
+    pub(super) terms: Terms,
     pub(super) waiting: AppendWaiter,
 }
 

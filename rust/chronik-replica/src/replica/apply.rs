@@ -11,10 +11,11 @@ use raft::eraftpb::{Entry, Snapshot as RaftSnapshot};
 
 use super::Replica;
 use super::persist::is_disk_full;
-use crate::batch;
+use crate::batch::{self, Deed};
 use crate::entry::{self, Control};
 use crate::error::ReplicaError;
 use crate::host::shared::Shared;
+use crate::producers::{Aborted, Marker};
 use crate::storage::encode_voters;
 
 impl Replica {
@@ -61,12 +62,28 @@ impl Replica {
     }
 
     fn apply_batch(&mut self, data: &Bytes, base_offset: Offset, index: Index) {
-        if let Some(producer) = batch::fields(data).and_then(|fields| fields.producer) {
-            self.state.producers.apply(&producer, base_offset, index);
-            self.appends.producers.on_applied(producer.producer, index);
+        if let Some(fields) = batch::fields(data) {
+            match fields.deed {
+                Deed::Nothing => {}
+                Deed::Records(batch) => {
+                    self.state.producers.apply_batch(&batch, base_offset, fields.timestamp_ms, index);
+                    self.appends.producers.on_applied(batch.producer, index);
+                }
+                Deed::End(marker) => self.apply_marker(&marker, base_offset, fields.timestamp_ms, index),
+            }
         }
         if let Some(machine) = &mut self.state.machine {
             machine.apply(data, base_offset, index);
+        }
+    }
+
+    /// The transaction is decided here: readers of committed records may go on behind its first record.
+    fn apply_marker(&mut self, marker: &Marker, at: Offset, timestamp_ms: i64, index: Index) {
+        let began = self.state.producers.apply_marker(marker, timestamp_ms, index);
+        self.appends.producers.on_applied(marker.producer, index);
+        if let Some(first) = began.filter(|_| !marker.commit) {
+            let stable = self.state.producers.first_open().unwrap_or(Offset(at.0 + 1));
+            self.state.aborted.push(Aborted { producer: marker.producer, first, last: at, stable });
         }
     }
 
@@ -77,6 +94,7 @@ impl Replica {
             }
             Control::LogStart(offset) => {
                 self.lead.log_start_settled();
+                self.state.aborted.forget_below(offset);
                 if offset > self.log().log_start() {
                     let log = self.log_mut();
                     let moved = log.set_log_start(offset).and_then(|()| log.drop_segments_below_log_start());

@@ -13,6 +13,7 @@ use crate::entry::Control;
 use crate::error::ReplicaError;
 use crate::host::shared::Shared;
 use crate::ids::raft_id;
+use crate::producers::{AbortedTransactions, Verifications};
 
 /// News about who leads a partition, for the cluster's metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(super) struct LeaderState {
     moving_log_start: bool,
     /// Snapshots sent and not known to have arrived.
     snapshots: SmallVec<[(NodeId, u64); 1]>,
+    /// Transactions whose coordinators are being asked.
+    pub(super) verifications: Verifications,
     /// Members whose answers count for nothing.
     pub(super) learners: Learners,
 }
@@ -81,6 +84,9 @@ impl Replica {
     pub(super) fn on_leadership_gained(&mut self, shared: &mut Shared) {
         self.appends.next_offset = self.leader_log_end();
         self.appends.producers.clear();
+        if planted(Mutant::AbortedListLost) {
+            self.state.aborted = AbortedTransactions::default();
+        }
         self.lead = LeaderState::default();
         let others: Vec<NodeId> = self.others().collect();
         let log_end = Index(self.raw.raft.raft_log.last_index());

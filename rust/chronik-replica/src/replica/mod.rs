@@ -3,8 +3,8 @@
 //!
 //! The parts, one file each: [`open`] creates and restores; [`turn`] is the order of a turn; [`role`] notices
 //! changes of role, leader or term before anything else looks; [`persist`] moves readies to the log and holds the
-//! promises back until they are synced; [`apply`] turns committed entries into visible state; [`propose`] and
-//! [`acks`] carry an append from request to answer; [`barrier`] connects the read gate; [`messages`] decides what
+//! promises back until they are synced; [`apply`] turns committed entries into visible state; [`propose`], [`judge`] and
+//! [`acks`] carry an append from request to answer, [`transactions`] the end of a transaction; [`barrier`] connects the read gate; [`messages`] decides what
 //! raft may see, and [`standing`] what a disk that is no member may say; [`lead`] is what only a leader does, and
 //! [`learners`] what it does for members without a vote; [`sleep`] is hibernation; [`read`] answers questions; [`stop`] is the end.
 //! Must not: know sockets, threads or clocks. Time comes with [`Shared`].
@@ -12,6 +12,7 @@
 mod acks;
 mod apply;
 mod barrier;
+mod judge;
 mod lead;
 mod learners;
 mod messages;
@@ -23,6 +24,7 @@ mod role;
 mod sleep;
 mod standing;
 mod stop;
+mod transactions;
 mod turn;
 
 use std::collections::VecDeque;
@@ -43,9 +45,11 @@ use crate::snapshot::ReplicatedState;
 use crate::storage::LogStorage;
 use crate::waiter::{ParkedWaiters, Waiter};
 
+pub(crate) use acks::Terms;
 pub use acks::{Acks, AppendReceiver, Appended};
 pub use lead::LeaderChange;
 pub use read::{EpochEnd, FollowerProgress, ReadView, Role, TimestampedOffset};
+pub use transactions::{AbortedTransaction, EndMarker, ProducerState};
 
 pub(crate) type GateSender = oneshot::Sender<Result<GatePass, GateError>>;
 

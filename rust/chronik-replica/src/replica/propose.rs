@@ -14,7 +14,8 @@ use raft::eraftpb::{Entry, Message, MessageType};
 use smallvec::smallvec;
 use tokio::sync::oneshot;
 
-use super::acks::{Acks, AppendReceiver, AppendWaiter, Appended, Proposal, QueuedAppend, answer};
+use super::acks::{Acks, AppendReceiver, AppendWaiter, Appended, Proposal, QueuedAppend, Terms, answer};
+use super::judge::Judgement;
 use super::{Replica, epoch_of};
 use crate::batch;
 use crate::entry::{self, Control};
@@ -22,14 +23,15 @@ use crate::error::AppendError;
 use crate::host::shared::Shared;
 use crate::ids::node_of;
 use crate::limits;
-use crate::producers::{Objection, Original};
+use crate::producers::Original;
 
 impl Replica {
-    /// Takes a batch in. It is answered in any case, by its deadline at the latest.
+    /// Takes a batch in, to be placed on the given terms. It is answered in any case, by its deadline at the latest.
     pub(crate) fn append(
         &mut self,
         batch: BytesMut,
         acks: Acks,
+        terms: Terms,
         deadline_ms: u64,
         shared: &mut Shared,
     ) -> AppendReceiver {
@@ -40,13 +42,10 @@ impl Replica {
                 self.wake_up(shared);
                 self.appends.earliest_deadline_ms = self.appends.earliest_deadline_ms.min(deadline_ms);
                 self.appends.queued_bytes += batch.len();
-                self.appends.queued.push_back(QueuedAppend { batch, waiting });
+                self.appends.queued.push_back(QueuedAppend { batch, terms, waiting });
                 self.mark_dirty(shared);
             }
-            Err(error) => {
-                shared.counters.appends_failed.increment();
-                answer(waiting, Err(error));
-            }
+            Err(error) => refuse(waiting, error, shared),
         }
         receiver
     }
@@ -125,24 +124,28 @@ impl Replica {
 
     /// Judges a batch and gives it its offset and epoch; `None` if it was answered instead.
     fn place(&mut self, queued: QueuedAppend, index: Index, shared: &Shared) -> Option<(Entry, Proposal)> {
-        let QueuedAppend { mut batch, waiting } = queued;
+        let QueuedAppend { mut batch, terms, waiting } = queued;
         let fields = batch::fields(&batch)?;
         if waiting.acks == Acks::All {
             let in_sync = 1 + self.in_sync.iter(self.settings.replica_lag_max_ms, shared.now_ms).count();
             let required = self.settings.min_insync_replicas;
             if in_sync < required {
-                shared.counters.appends_failed.increment();
-                answer(waiting, Err(AppendError::NotEnoughReplicas { in_sync, required }));
+                refuse(waiting, AppendError::NotEnoughReplicas { in_sync, required }, shared);
                 return None;
             }
         }
         let base_offset = self.appends.next_offset;
-        if let Some(producer) = &fields.producer {
-            if let Err(objection) = self.appends.producers.judge(&self.state.producers, producer) {
-                self.object(objection, producer, waiting, shared);
+        match self.judge_deed(&fields.deed, terms, base_offset, index) {
+            Judgement::Place => {}
+            Judgement::Repeats(original) => {
+                self.join_original(original, waiting, shared);
                 return None;
             }
-            self.appends.producers.push(producer, base_offset, index);
+            Judgement::Ended => return Some(self.confirm_end(waiting, index, shared)),
+            Judgement::Refused(error) => {
+                refuse(waiting, error, shared);
+                return None;
+            }
         }
         let term = self.term();
         stamp(&mut batch, base_offset, epoch_of(term));
@@ -158,32 +161,23 @@ impl Replica {
         Some((entry, Proposal { index, term, base_offset, bytes, waiters }))
     }
 
-    /// A batch that must not be appended: a repetition shares the original's fate, anything else is refused.
-    fn object(
-        &mut self,
-        objection: Objection,
-        batch: &crate::producers::ProducerBatch,
-        mut waiting: AppendWaiter,
-        shared: &Shared,
-    ) {
-        let error = match objection {
-            Objection::Duplicate(original) => {
-                shared.counters.duplicate_batches.increment();
-                waiting.duplicate = true;
-                return match original {
-                    Original::Applied(base_offset) => self.join_applied(base_offset, waiting),
-                    Original::InFlight(index) => self.join(index, waiting),
-                };
-            }
-            Objection::OutOfOrder(last) => {
-                AppendError::OutOfOrderSequence { producer: batch.producer, first: batch.first, last }
-            }
-            Objection::Fenced(current) => {
-                AppendError::InvalidProducerEpoch { producer: batch.producer, epoch: batch.epoch, current }
-            }
-        };
-        shared.counters.appends_failed.increment();
-        answer(waiting, Err(error));
+    /// In the place of a marker that has nothing to end comes an entry without a record: it takes no offset, and its
+    /// commit proves that nobody else has led since, under whom the next transaction may have begun.
+    fn confirm_end(&mut self, mut waiting: AppendWaiter, index: Index, shared: &Shared) -> (Entry, Proposal) {
+        shared.counters.duplicate_markers.increment();
+        waiting.duplicate = true;
+        let (term, base_offset) = (self.term(), Offset::UNKNOWN);
+        (Entry::default(), Proposal { index, term, base_offset, bytes: 0, waiters: smallvec![waiting] })
+    }
+
+    /// A repetition shares the original's fate.
+    fn join_original(&mut self, original: Original, mut waiting: AppendWaiter, shared: &Shared) {
+        shared.counters.duplicate_batches.increment();
+        waiting.duplicate = true;
+        match original {
+            Original::Applied(base_offset) => self.join_applied(base_offset, waiting),
+            Original::InFlight(index) => self.join(index, waiting),
+        }
     }
 
     fn join(&mut self, index: Index, waiting: AppendWaiter) {
@@ -225,6 +219,12 @@ impl Replica {
             self.appends.in_flight.push_back(proposal);
         }
     }
+}
+
+/// Answers a batch that is not appended.
+fn refuse(waiting: AppendWaiter, error: AppendError, shared: &Shared) {
+    shared.counters.appends_failed.increment();
+    answer(waiting, Err(error));
 }
 
 fn control_entry(control: Control) -> Entry {

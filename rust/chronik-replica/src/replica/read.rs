@@ -112,17 +112,12 @@ impl Replica {
     }
 
     /// End of what anybody may see.
-    fn visible_end(&self) -> Offset {
+    pub(super) fn visible_end(&self) -> Offset {
         let mut end = self.high_watermark;
         if planted(Mutant::UncommittedVisible) {
             end = self.log().log_end();
         }
         end
-    }
-
-    /// Without open transactions nothing is unstable.
-    fn last_stable_offset(&self) -> Offset {
-        self.visible_end()
     }
 
     fn followers(&self, shared: &Shared) -> Vec<FollowerProgress> {
@@ -196,7 +191,7 @@ impl Replica {
         Ok(end.map(|end| EpochEnd { epoch: epoch_of(end.epoch), end_offset: end.end_offset }))
     }
 
-    fn must_run(&self) -> Result<(), ReadError> {
+    pub(super) fn must_run(&self) -> Result<(), ReadError> {
         if self.stopped.is_some() { Err(ReadError::Stopped(self.key)) } else { Ok(()) }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use chronik_log::{LogConfig, MemDisk, UnsyncedPolicy};
 use chronik_replica::*;
-use chronik_wire::batch::BatchBuilder;
+use chronik_wire::batch::{BatchBuilder, BatchHeader, EndTransaction};
 use chronik_wire::types::{NodeId, Offset, PartitionIndex, PartitionKey, TopicId};
 
 pub const KEY: PartitionKey = PartitionKey::new(TopicId(77), PartitionIndex(0));
@@ -454,12 +454,42 @@ impl World {
         panic!("never answered");
     }
 
+    /// Ends a transaction at `node` and waits for the answer.
+    pub fn end(&mut self, node: i32, marker: EndMarker) -> Result<Appended, AppendError> {
+        let mut answer = self.host(node).append_marker(KEY, marker, LATE);
+        self.wait(&mut answer)
+    }
+
+    /// What a consumer of committed records reads at `node`: up to the last stable offset, without the records of
+    /// aborted transactions, which it tells apart as clients do.
+    pub fn committed(&mut self, node: i32) -> Vec<String> {
+        let view = self.view(node);
+        let (from, end) = (view.log_start, view.last_stable_offset);
+        let mut aborted = self.host(node).aborted_transactions(KEY, from, end).unwrap();
+        aborted.sort_by_key(|transaction| transaction.first_offset);
+        let mut aborted = aborted.into_iter().peekable();
+        let mut ignored = BTreeSet::new();
+        let mut values = Vec::new();
+        for batch in self.host(node).read(KEY, from, end, usize::MAX, true).unwrap() {
+            let header = BatchHeader::parse(&batch).unwrap();
+            while let Some(next) = aborted.next_if(|next| next.first_offset <= header.last_offset()) {
+                ignored.insert(next.producer);
+            }
+            if header.attributes.is_control() {
+                ignored.remove(&header.producer_id);
+            } else if !header.attributes.is_transactional() || !ignored.contains(&header.producer_id) {
+                values.extend(values_of(&batch));
+            }
+        }
+        values
+    }
+
     /// All values readable at `node`, in order.
     pub fn values(&mut self, node: i32) -> Vec<String> {
         let view = self.view(node);
         let from = view.log_start;
         let batches = self.host(node).read(KEY, from, view.high_watermark, usize::MAX, true).unwrap();
-        batches.iter().flat_map(values_of).collect()
+        batches.iter().filter(|batch| !is_control(batch)).flat_map(values_of).collect()
     }
 }
 
@@ -480,9 +510,27 @@ pub fn numbered(producer: i64, epoch: i16, sequence: i32, value: &str) -> BytesM
     builder.record(1_000, None, Some(value.as_bytes())).build_mut().unwrap()
 }
 
+/// A batch of one record of a transaction.
+pub fn transactional(producer: i64, epoch: i16, sequence: i32, value: &str) -> BytesMut {
+    let builder = BatchBuilder::new().producer(producer, epoch, sequence).transactional();
+    builder.record(1_000, None, Some(value.as_bytes())).build_mut().unwrap()
+}
+
+/// The end of a transaction whose records have the same epoch, by coordinator 1.
+pub fn ending(producer: i64, epoch: i16, commit: bool) -> EndMarker {
+    EndMarker { producer, epoch, commit, coordinator_epoch: 1, bumps_epoch: false, timestamp_ms: 2_000 }
+}
+
+pub fn is_control(batch: &Bytes) -> bool {
+    BatchHeader::parse(batch).unwrap().attributes.is_control()
+}
+
 pub fn values_of(batch: &Bytes) -> Vec<String> {
     let view = chronik_wire::batch::BatchView::parse(batch.clone()).unwrap();
     view.verify_checksum().unwrap();
+    if let Some(end) = EndTransaction::read(&view) {
+        return vec![format!("{:?} of {}", end.marker, end.producer_id).to_lowercase()];
+    }
     let records = view.records().unwrap();
     records.map(|record| String::from_utf8(record.unwrap().value.unwrap().to_vec()).unwrap()).collect()
 }
