@@ -23,6 +23,7 @@ pub mod coordinator;
 pub mod groups;
 mod image;
 pub mod limits;
+pub mod pattern;
 mod placement;
 mod quorum;
 mod reply;

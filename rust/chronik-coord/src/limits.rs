@@ -44,3 +44,8 @@ pub const CONFIG_VALUE_BYTES_MAX: usize = 16 * 1024;
 pub const CLUSTER_ID_BYTES: usize = 22;
 /// Producer ids handed out at a time.
 pub const PRODUCER_ID_BLOCK: i32 = 1_000;
+
+/// Length of a client's regular expression, in bytes.
+pub const PATTERN_BYTES_MAX: usize = 1_024;
+/// Memory of a compiled regular expression, in bytes.
+pub const PATTERN_COMPILED_BYTES_MAX: usize = 1_024 * 1_024;
