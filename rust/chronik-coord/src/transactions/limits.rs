@@ -13,10 +13,6 @@ pub const PARTITIONS_BYTES_MAX: usize = 900_000;
 pub const EXPIRY_BATCH_BYTES_MAX: usize = 512 * 1_024;
 /// Deadlines handled at one call of the clock; the rest follows at the next.
 pub const DEADLINES_PER_CALL_MAX: usize = 1_000;
-/// Length of the pattern in ListTransactions, in bytes.
-pub const PATTERN_BYTES_MAX: usize = 1_024;
-/// Memory of a compiled pattern, in bytes.
-pub const PATTERN_COMPILED_BYTES_MAX: usize = 1_024 * 1_024;
 /// Size of a snapshot, in bytes.
 pub const SNAPSHOT_BYTES_MAX: usize = 512 * 1_024 * 1_024;
 /// How long an EndTxn waits for its markers, in milliseconds: well below the request time-out of clients, which is 30 s.

@@ -7,9 +7,10 @@ use chronik_wire::messages::list_transactions::{
 };
 
 use super::machine::Transactions;
-use super::request::TransactionReply;
+use super::request::{TransactionReply, list_refused};
 use super::transaction::{NO_TIMESTAMP, Partitions, Transaction, TransactionStatus};
 use crate::coordinator::Moment;
+use crate::pattern::Pattern;
 
 /// Kafka's states that no transaction of ours is ever in: a filter may name them, and finds nothing.
 const STATES_NEVER_SEEN: [&str; 2] = ["Dead", "PrepareEpochFence"];
@@ -33,12 +34,20 @@ impl Transactions {
     }
 
     pub(super) fn list(&self, request: &ListTransactionsRequest, moment: Moment) -> TransactionReply {
+        let pattern = match request.transactional_id_pattern.as_deref() {
+            None | Some("") => None,
+            Some(text) => match Pattern::new(text) {
+                Some(pattern) => Some(pattern),
+                None => return list_refused(ErrorCode::INVALID_REGULAR_EXPRESSION),
+            },
+        };
         let unknown_state_filters =
             request.state_filters.iter().filter(|name| !is_state(name)).cloned().collect();
         let transaction_states = self
             .state
             .iter()
             .filter(|(_, transaction)| passes(request, transaction, moment))
+            .filter(|(id, _)| pattern.as_ref().is_none_or(|pattern| pattern.matches(id)))
             .map(|(id, transaction)| ListedTransaction {
                 transactional_id: id.to_string(),
                 producer_id: transaction.producer_id,

@@ -136,9 +136,7 @@ impl TransactionRequest {
                     ..Default::default()
                 })
             }
-            TransactionRequest::List(_) => {
-                TransactionReply::List(ListTransactionsResponse { error_code, ..Default::default() })
-            }
+            TransactionRequest::List(_) => list_refused(error_code),
             TransactionRequest::MarkersWritten { .. } => TransactionReply::MarkersNoted,
         }
     }
@@ -155,6 +153,10 @@ pub(crate) fn init_refused(error_code: ErrorCode) -> TransactionReply {
 
 pub(crate) fn end_refused(error_code: ErrorCode) -> TransactionReply {
     TransactionReply::EndTxn(EndTxnResponse { error_code, ..Default::default() })
+}
+
+pub(crate) fn list_refused(error_code: ErrorCode) -> TransactionReply {
+    TransactionReply::List(ListTransactionsResponse { error_code, ..Default::default() })
 }
 
 pub(crate) fn offsets_answered(error_code: ErrorCode) -> TransactionReply {
