@@ -323,7 +323,7 @@ fn tombstones(expired: &[Arc<str>]) -> Vec<CoordinatorBatch> {
     batches
 }
 
-/// The transaction `id` belongs to nobody yet; a producer id that stands for "none" is never handed out.
+/// Whether this is a producer id at all: the one that stands for "none" is never handed out.
 pub(super) fn is_fresh(producer_id: i64) -> bool {
     producer_id > NO_PRODUCER_ID
 }

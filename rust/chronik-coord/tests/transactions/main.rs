@@ -6,5 +6,6 @@ mod epochs;
 mod failover;
 mod harness;
 mod limits;
+mod model;
 mod queries;
 mod time;
