@@ -114,6 +114,11 @@ impl MetaImage {
         self.by_name.range::<str, _>((Bound::Included(name), Bound::Unbounded)).map(|(_, topic)| topic)
     }
 
+    /// Whether both images have the very same topics. May say no where nothing of meaning differs.
+    pub(crate) fn shares_topics_with(&self, other: &MetaImage) -> bool {
+        Arc::ptr_eq(&self.by_id, &other.by_id)
+    }
+
     /// Number of topics.
     pub fn topic_count(&self) -> usize {
         self.by_name.len()

@@ -24,5 +24,8 @@ pub const PATTERN_BYTES_MAX: usize = 1024;
 pub const PATTERN_COMPILED_BYTES_MAX: usize = 1024 * 1024;
 /// How long a new classic member may wait for its first rebalance, in milliseconds: its client does not heartbeat yet.
 pub const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 5 * 60 * 1000;
-/// Size of a snapshot, in bytes.
-pub const SNAPSHOT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Size of a snapshot that is read, in bytes.
+pub const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
+/// How long after a change of the cluster's topics the offsets of deleted ones go, in milliseconds: many changes make
+/// one look at the offsets.
+pub const DELETED_TOPICS_DELAY_MS: i64 = 1_000;

@@ -10,10 +10,25 @@
 //!
 //! What must not happen here: asking a clock, drawing randomness, or knowing that there are other partitions.
 
+mod admin;
+mod classic;
 pub mod config;
+mod consumer;
+mod consumer_protocol;
+mod context;
 pub mod limits;
+mod machine;
+mod offsets;
+mod partitions;
+mod record;
 pub mod request;
+mod state;
+#[cfg(test)]
+mod tests;
+mod timers;
 
 pub use crate::coordinator::partition_for;
 pub use config::{ClassicConfig, ConsumerConfig, GroupsConfig, MigrationPolicy};
+pub use machine::Groups;
 pub use request::{Caller, GroupCall, GroupReply, GroupRequest};
+pub use state::GroupsState;
