@@ -178,6 +178,23 @@ impl EntryHeader {
         })
     }
 
+    /// The header of `original` in a compacted prefix, where `batch` is what is left of its own. Says the same at every
+    /// replica: nothing about syncs.
+    pub(crate) fn compacted(original: &EntryHeader, batch: &Bytes) -> Result<EntryHeader, &'static str> {
+        let entry = Entry {
+            index: original.index,
+            term: original.term,
+            kind: EntryKind::Batch,
+            base_offset: original.base_offset,
+            data: batch.clone(),
+        };
+        let header = EntryHeader::describe(&entry, original.base_offset, Index::ZERO)?;
+        if header.next_offset() != original.next_offset() {
+            return Err("what is left of a batch covers other offsets than the batch");
+        }
+        Ok(EntryHeader { by_sync: false, ..header })
+    }
+
     /// The log end after this entry.
     pub(crate) fn next_offset(&self) -> Offset {
         Offset(self.base_offset.0 + i64::from(self.offset_count))

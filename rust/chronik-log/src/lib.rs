@@ -21,9 +21,14 @@
 //!   [`save_snapshot`](PartitionLog::save_snapshot) keep the state at segment ends,
 //!   [`drop_segments_below_log_start`](PartitionLog::drop_segments_below_log_start) frees the space.
 //!
+//! - *Compaction*: [`compaction_candidate`](PartitionLog::compaction_candidate) proposes,
+//!   [`begin_compaction`](PartitionLog::begin_compaction) obeys the replicated decision, the job runs elsewhere, and
+//!   [`finish_compaction`](PartitionLog::finish_compaction) puts its result in place; see [`compaction`].
+//!
 //! # On disk
 //! A directory per partition: `state` (two slots of hard state, log start, first index), segments
-//! `GENERATION-FIRSTINDEX.log`, snapshots `snapshot-INDEX.bin`. Indexes are never stored. Beside the partitions the
+//! `GENERATION-FIRSTINDEX.log`, snapshots `snapshot-INDEX.bin`, and of a compacted log the manifest `compacted` with the
+//! files `compacted-*.log` that it names. Indexes are never stored. Beside the partitions the
 //! directory `node` holds the disk's own identity ([`NodeIdentity`]), by which a wiped disk is told from one that
 //! was not.
 //!
@@ -31,11 +36,12 @@
 //! - An entry that was synced is never cut by recovery: it is there, or the log refuses to open. (The one
 //!   exception is told in `log/recovery.rs`: damage to the last sync that looks like a sector lost before it.)
 //! - A state that was synced is never forgotten; damage to it refuses to open.
-//! - The log begins right after a snapshot that is there, or at index 1.
+//! - The log begins right after a snapshot that is there, or at index 1. Only a compacted prefix reaches below.
 //! - After a failed sync or write, a full disk apart, nothing is written any more.
 //! - Every byte that leaves a segment file was checked against a CRC.
 
 mod batch_header;
+pub mod compaction;
 mod config;
 pub mod disk;
 mod entry;

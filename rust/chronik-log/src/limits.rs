@@ -44,3 +44,21 @@ pub(crate) const FAULT_PLANS_MAX: usize = 256;
 
 /// Nodes in the list that a node's identity keeps. As many as a cluster may have.
 pub const IDENTITY_MEMBERS_MAX: usize = 128;
+
+/// Keys that one pass of a compaction remembers, about 25 to 50 bytes each; a longer log is compacted in several passes.
+pub const COMPACTION_KEYS_MAX: usize = if cfg!(test) { 16 } else { 1_800_000 };
+
+/// What a compaction writes at once.
+pub(crate) const COMPACTION_WRITE_BYTES: usize = 1 << 20;
+
+/// Files of one compacted prefix; the last one takes what is beyond.
+pub(crate) const COMPACTED_FILES_MAX: usize = 64 << 10;
+
+/// Terms in the manifest of a compacted prefix.
+pub(crate) const MANIFEST_TERMS_MAX: usize = 1 << 20;
+
+/// Largest manifest that is read back or accepted.
+pub(crate) const MANIFEST_BYTES_MAX: u64 = 32 << 20;
+
+/// Bytes of a compacted prefix handed out at once to a member that fetches it.
+pub const PREFIX_PIECE_BYTES_MAX: usize = 1 << 20;

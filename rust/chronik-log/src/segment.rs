@@ -162,6 +162,11 @@ impl Segment {
         self.next_index.prev()
     }
 
+    /// Timestamp of the first batch that has one, else [`NO_TIMESTAMP`].
+    pub(crate) fn first_timestamp(&self) -> i64 {
+        self.first_timestamp
+    }
+
     pub(crate) fn has_batches(&self) -> bool {
         self.end_offset > self.base_offset
     }
@@ -192,6 +197,12 @@ impl Segment {
     /// Notes an entry that lies at the end of the file.
     pub(crate) fn note(&mut self, header: &EntryHeader, index_interval_bytes: u32) {
         debug_assert_eq!((header.index, header.base_offset), (self.next_index, self.end_offset));
+        self.note_compacted(header, index_interval_bytes);
+    }
+
+    /// Notes an entry at the end of a file of a compacted prefix, where indexes and offsets leave gaps.
+    pub(crate) fn note_compacted(&mut self, header: &EntryHeader, index_interval_bytes: u32) {
+        debug_assert!(header.index >= self.next_index && header.base_offset >= self.end_offset);
         let last_point = self.points.last().map(|point| u64::from(point.position));
         let due = last_point.is_none_or(|last| self.size_bytes - last >= u64::from(index_interval_bytes));
         // Past 32 bits there is no point; lookups walk from the last one. Rolling keeps that from happening.

@@ -2,7 +2,7 @@
 //!
 //! The log wants one per segment boundary, so that the segments before it can be dropped. What a follower
 //! that is too far behind installs is therefore small: the state at the truncation point; the retained
-//! segments reach it as ordinary entries.
+//! segments reach it as ordinary entries, and a compacted prefix, which is no entries any more, file by file.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use chronik_wire::types::Offset;
@@ -13,7 +13,7 @@ use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::{Index, Term};
 
 const MAGIC: [u8; 8] = *b"CHRONSNP";
-const HEADER_BYTES: usize = 60;
+const HEADER_BYTES: usize = 68;
 const PREFIX: &str = "snapshot-";
 const SUFFIX: &str = ".bin";
 
@@ -35,12 +35,17 @@ pub struct Snapshot {
     pub conf_state: Bytes,
     /// The state machine: producers, transactions and the like; opaque to the log.
     pub machine: Bytes,
+    /// Manifest of the compacted prefix that the log begins with, for a member that has to fetch it. Empty without one,
+    /// and in snapshots on disk.
+    pub prefix: Bytes,
 }
 
 impl Snapshot {
     /// One blob with a CRC, for the disk and for the wire.
     pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(HEADER_BYTES + self.conf_state.len() + self.machine.len());
+        let mut out = BytesMut::with_capacity(
+            HEADER_BYTES + self.conf_state.len() + self.machine.len() + self.prefix.len(),
+        );
         out.put_slice(&MAGIC);
         out.put_u32(0);
         out.put_u64(self.index.0);
@@ -49,9 +54,11 @@ impl Snapshot {
         out.put_i64(self.log_start.0);
         out.put_u64(self.conf_state.len() as u64);
         out.put_u64(self.machine.len() as u64);
+        out.put_u64(self.prefix.len() as u64);
         debug_assert_eq!(out.len(), HEADER_BYTES);
         out.put_slice(&self.conf_state);
         out.put_slice(&self.machine);
+        out.put_slice(&self.prefix);
         let crc = crc_fast::crc32_iscsi(&out[12..]);
         out[8..12].copy_from_slice(&crc.to_be_bytes());
         out.freeze()
@@ -75,11 +82,14 @@ impl Snapshot {
         let log_start = Offset(rest.get_i64());
         let conf_length = rest.get_u64();
         let machine_length = rest.get_u64();
-        if conf_length.checked_add(machine_length) != Some(rest.len() as u64) {
+        let prefix_length = rest.get_u64();
+        let lengths = conf_length.checked_add(machine_length).and_then(|sum| sum.checked_add(prefix_length));
+        if lengths != Some(rest.len() as u64) {
             return Err("snapshot lengths do not add up");
         }
         let conf_state = rest.split_to(usize::try_from(conf_length).map_err(|_| "snapshot is too large")?);
-        Ok(Snapshot { index, term, next_offset, log_start, conf_state, machine: rest })
+        let machine = rest.split_to(usize::try_from(machine_length).map_err(|_| "snapshot is too large")?);
+        Ok(Snapshot { index, term, next_offset, log_start, conf_state, machine, prefix: rest })
     }
 }
 
@@ -158,6 +168,7 @@ mod tests {
             log_start: Offset(7),
             conf_state: Bytes::from_static(b"voters"),
             machine: Bytes::from_static(b"producers"),
+            prefix: Bytes::from_static(b"files"),
         }
     }
 

@@ -9,10 +9,10 @@ use crate::{Index, Term};
 
 /// First entry of a term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct TermStart {
-    term: Term,
-    first_index: Index,
-    start_offset: Offset,
+pub(crate) struct TermStart {
+    pub(crate) term: Term,
+    pub(crate) first_index: Index,
+    pub(crate) start_offset: Offset,
 }
 
 /// End of a leader epoch.
@@ -36,6 +36,19 @@ impl TermTable {
         self.starts = vec![TermStart { term, first_index: index, start_offset: next_offset }];
     }
 
+    /// The log begins with a compacted prefix: these terms, up to the entry at `index`, are those before it.
+    pub(crate) fn precede(&mut self, terms: &[TermStart], index: Index) {
+        let known = terms.iter().filter(|start| start.first_index <= index).copied();
+        let last = known.clone().last().map_or(Term::ZERO, |start| start.term);
+        self.starts.retain(|start| start.term > last);
+        self.starts.splice(0..0, known);
+    }
+
+    /// The terms that began below `offset`.
+    pub(crate) fn begun_below(&self, offset: Offset) -> Vec<TermStart> {
+        self.starts.iter().filter(|start| start.start_offset < offset).copied().collect()
+    }
+
     /// Notes an appended entry.
     pub(crate) fn note(&mut self, term: Term, index: Index, offset: Offset) {
         let last = self.starts.last().map_or(Term::ZERO, |start| start.term);
@@ -50,9 +63,10 @@ impl TermTable {
         self.starts.truncate(self.starts.partition_point(|start| start.first_index < index));
     }
 
-    /// Forgets what only concerns entries before `index`, the entry before the log.
-    pub(crate) fn drop_before(&mut self, index: Index) {
-        let keep = self.starts.partition_point(|start| start.first_index <= index).saturating_sub(1);
+    /// Forgets what only concerns entries before `index`, the entry before the log, and offsets below `log_start`.
+    pub(crate) fn drop_before(&mut self, index: Index, log_start: Offset) {
+        let before = |start: &TermStart| start.first_index <= index && start.start_offset <= log_start;
+        let keep = self.starts.partition_point(before).saturating_sub(1);
         self.starts.drain(..keep);
     }
 
@@ -130,11 +144,30 @@ mod tests {
     #[test]
     fn epochs_below_the_log_start_are_forgotten_whether_dropped_or_not() {
         let mut dropped = table();
-        dropped.drop_before(Index(4));
+        dropped.drop_before(Index(4), Offset(45));
         for table in [table(), dropped] {
             assert_eq!(end(&table, 1, 10, 45), (1, 45));
             assert_eq!(end(&table, 3, 10, 45), (3, 80));
         }
+    }
+
+    #[test]
+    fn epochs_of_a_compacted_prefix_are_known() {
+        let whole = table();
+        let mut restarted = TermTable::default();
+        restarted.reset(Index(6), Term(3), Offset(60));
+        for index in 7..=8 {
+            restarted.note(Term(3), Index(index), Offset(0));
+        }
+        restarted.note(Term(4), Index(9), Offset(80));
+        restarted.precede(&whole.begun_below(Offset(60)), Index(6));
+        for epoch in 0..6 {
+            assert_eq!(end(&restarted, epoch, 10, 0), end(&whole, epoch, 10, 0), "epoch {epoch}");
+        }
+        restarted.drop_before(Index(6), Offset(30));
+        assert_eq!(end(&restarted, 1, 10, 30), (1, 40), "records of term 1 are left");
+        restarted.drop_before(Index(6), Offset(40));
+        assert_eq!(restarted.starts.len(), 2);
     }
 
     #[test]

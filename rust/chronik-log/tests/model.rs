@@ -359,6 +359,7 @@ impl World {
             log_start: self.model.log_start,
             conf_state: Bytes::new(),
             machine,
+            prefix: Bytes::new(),
         }
     }
 

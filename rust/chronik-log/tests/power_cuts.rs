@@ -75,6 +75,7 @@ impl Life {
             log_start: self.log.log_start(),
             conf_state: Bytes::from_static(b"voters"),
             machine: Bytes::from(vec![1; 900]),
+            prefix: Bytes::new(),
         })
     }
 
@@ -120,6 +121,7 @@ impl Life {
             log_start: Offset(100),
             conf_state: Bytes::new(),
             machine: Bytes::from(vec![2; 900]),
+            prefix: Bytes::new(),
         };
         self.hard_state(4, 0, 12)?;
         self.sync()?;

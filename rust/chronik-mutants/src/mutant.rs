@@ -138,6 +138,16 @@ mutants! {
     /// Open transactions are missing in snapshots. Caught by: G1a, precommitted.
     OpenTransactionsNotSaved = "open-transactions-not-saved",
 
+    // Compaction.
+    /// A compaction drops tombstones that nobody had time to read. Caught by: a reader from the beginning that keeps a
+    /// key which was deleted; replicas that differ above the plan's bound.
+    TombstoneDroppedEarly = "tombstone-dropped-early",
+    /// A compaction drops the newest value of a key with the old ones. Caught by: a key that is lost.
+    NewestValueDropped = "newest-value-dropped",
+    /// The files of a compacted prefix go before the manifest that names their successors has its name. Caught by: a crash
+    /// in between, after which the log does not open.
+    OldFilesGoFirst = "old-files-go-first",
+
     // Names.
     /// A topic that is created again gets the id of its predecessor, and with it files, gate and sessions. Caught by:
     /// garbage, inconsistent-offset.

@@ -109,6 +109,7 @@ fn write(disk: &MemDisk, conf_state: Bytes, machine: Bytes) {
         log_start: Offset(0),
         conf_state,
         machine,
+        prefix: Bytes::new(),
     };
     log.save_snapshot(&snapshot).expect("there is room");
     log.sync_now().expect("the disk works");
@@ -154,6 +155,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         log_start: Offset(7),
         conf_state: Bytes::from_static(b"voters"),
         machine: Bytes::from_static(b"state"),
+        prefix: Bytes::new(),
     };
     let controller = Controller::new().snapshot();
     // Version, clock, "forgot some", number of producers, and per producer: id, epoch, index, stamp, time, batches.

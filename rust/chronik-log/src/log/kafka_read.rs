@@ -1,4 +1,6 @@
 //! What Kafka reads: batches by offset, the two-way offset table, lookups by time and by epoch.
+//!
+//! Where the log has a compacted prefix, it answers for the offsets below its end, and the segments for the rest.
 
 use std::ops::ControlFlow;
 
@@ -6,9 +8,12 @@ use bytes::Bytes;
 use chronik_wire::types::Offset;
 
 use super::PartitionLog;
+use super::walk::Met;
 use crate::entry::{EntryHeader, EntryKind, NO_TIMESTAMP};
 use crate::error::LogError;
 use crate::limits::{LOOKUP_WINDOW_BYTES, SCAN_WINDOW_BYTES};
+use crate::reader::ReadFault;
+use crate::segment::Segment;
 use crate::terms::EpochEnd;
 use crate::{Index, Term};
 
@@ -75,6 +80,14 @@ impl PartitionLog {
         if from >= up_to {
             return Ok(collector.found);
         }
+        let compacted_end = self.compacted_end();
+        if from < compacted_end && !self.read_compacted(from, up_to, &mut collector)? {
+            return Ok(collector.found);
+        }
+        let from = from.max(compacted_end);
+        if from >= up_to {
+            return Ok(collector.found);
+        }
         let tail_start = self.tail.first_offset().unwrap_or(self.end_offset);
         if from < tail_start {
             let more = self.read_cold(from, up_to, tail_start, &mut collector)?;
@@ -93,6 +106,31 @@ impl PartitionLog {
             collector.push(entry.data.clone(), next_offset);
         }
         Ok(collector.found)
+    }
+
+    /// Reads from the compacted prefix; false if nothing more may follow.
+    fn read_compacted(
+        &self,
+        from: Offset,
+        up_to: Offset,
+        collector: &mut Collector,
+    ) -> Result<bool, LogError> {
+        let Some(prefix) = &self.prefix else { return Ok(true) };
+        let at = prefix.file_of_offset(from);
+        let Some(file) = prefix.files.get(at) else { return Ok(true) };
+        let window = collector.max_bytes.clamp(LOOKUP_WINDOW_BYTES, SCAN_WINDOW_BYTES);
+        let more = self.walk_compacted(at, file.segment.position_before_offset(from), window, |met| {
+            if met.header.next_offset() <= from {
+                return Ok(ControlFlow::Continue(()));
+            }
+            if met.header.next_offset() > up_to || !collector.takes(met.header.data_length as usize) {
+                return Ok(ControlFlow::Break(false));
+            }
+            let batch = met.data()?;
+            collector.push(batch, met.header.next_offset());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(more.unwrap_or(true))
     }
 
     /// Reads from the segments, up to where the tail begins; false if nothing more may follow.
@@ -141,9 +179,13 @@ impl PartitionLog {
         Ok(header.map_or(self.end_offset, |header| header.next_offset()))
     }
 
-    /// Index of the entry that holds the record at `offset`. [`LogError::OutOfRange`] for the log end.
+    /// Index of the entry that holds the record at `offset`. [`LogError::OutOfRange`] for the log end, and for what is
+    /// compacted and no entry any more.
     pub fn index_of_offset(&self, offset: Offset) -> Result<Index, LogError> {
         self.check_offset(offset)?;
+        if offset < self.first_offset {
+            return Err(self.out_of_range(offset));
+        }
         if self.tail.first_offset().is_some_and(|first| offset >= first)
             && let Some(entry) = self.tail.iter_from_offset(offset).next()
         {
@@ -163,34 +205,21 @@ impl PartitionLog {
         up_to: Offset,
     ) -> Result<Option<BatchAt>, LogError> {
         let log_start = self.log_start();
-        for at in self.segment_of_offset(log_start)..self.segments.len() {
-            let segment = &self.segments[at];
-            if segment.base_offset >= up_to {
-                break;
-            }
-            if segment.max_timestamp < timestamp_ms || segment.max_timestamp == NO_TIMESTAMP {
+        for (at, file) in self.prefix.iter().flat_map(|prefix| prefix.files.iter().enumerate()) {
+            let Some(position) = place_of_time(&file.segment, timestamp_ms, log_start, up_to) else {
                 continue;
+            };
+            let look = lookup(timestamp_ms, file.segment.end_offset, log_start, up_to);
+            if let Some(batch) = self.walk_compacted(at, position, LOOKUP_WINDOW_BYTES, look)?.flatten() {
+                return Ok(Some(batch));
             }
-            let position = segment
-                .position_before_timestamp(timestamp_ms)
-                .max(segment.position_before_offset(log_start.max(segment.base_offset)));
-            let end = segment.next_index;
-            let found = self.walk(at, position, LOOKUP_WINDOW_BYTES, |met| {
-                let header = met.header;
-                if header.index >= end || header.next_offset() > up_to {
-                    return Ok(ControlFlow::Break(None));
-                }
-                if !counts(&header, log_start) || header.max_timestamp < timestamp_ms {
-                    return Ok(ControlFlow::Continue(()));
-                }
-                Ok(ControlFlow::Break(Some(BatchAt {
-                    base_offset: header.base_offset,
-                    max_timestamp: header.max_timestamp,
-                    term: header.term,
-                    batch: met.data()?,
-                })))
-            })?;
-            if let Some(batch) = found.flatten() {
+        }
+        let from = log_start.max(self.compacted_end());
+        for at in self.segment_of_offset(from)..self.segments.len() {
+            let segment = &self.segments[at];
+            let Some(position) = place_of_time(segment, timestamp_ms, from, up_to) else { continue };
+            let look = lookup(timestamp_ms, segment.end_offset, from, up_to);
+            if let Some(batch) = self.walk(at, position, LOOKUP_WINDOW_BYTES, look)?.flatten() {
                 return Ok(Some(batch));
             }
         }
@@ -201,38 +230,45 @@ impl PartitionLog {
     /// `up_to`.
     pub fn max_timestamp(&self, up_to: Offset) -> Result<Option<BatchAt>, LogError> {
         let mut largest = NO_TIMESTAMP;
-        for at in self.segment_of_offset(self.log_start())..self.segments.len() {
+        let log_start = self.log_start();
+        for (at, file) in self.prefix.iter().flat_map(|prefix| prefix.files.iter().enumerate()) {
+            let segment = &file.segment;
+            if segment.end_offset <= log_start || segment.base_offset >= up_to {
+                continue;
+            }
+            let within = segment.base_offset >= log_start && segment.end_offset <= up_to;
+            let in_file = if within {
+                segment.max_timestamp
+            } else {
+                let (known, position) = known_before(segment, log_start, up_to);
+                let mut found = known;
+                self.walk_compacted(at, position, LOOKUP_WINDOW_BYTES, |met| {
+                    Ok(gather(&met.header, &mut found, segment.end_offset, log_start, up_to))
+                })?;
+                found
+            };
+            largest = largest.max(in_file);
+        }
+        let from = log_start.max(self.compacted_end());
+        for at in self.segment_of_offset(from)..self.segments.len() {
             let segment = &self.segments[at];
             if segment.base_offset >= up_to {
                 break;
             }
-            let within = segment.base_offset >= self.log_start() && segment.end_offset <= up_to;
-            let in_segment = if within { segment.max_timestamp } else { self.max_timestamp_in(at, up_to)? };
+            let within = segment.base_offset >= from && segment.end_offset <= up_to;
+            let in_segment = if within {
+                segment.max_timestamp
+            } else {
+                let (known, position) = known_before(segment, from, up_to);
+                let mut found = known;
+                self.walk(at, position, LOOKUP_WINDOW_BYTES, |met| {
+                    Ok(gather(&met.header, &mut found, segment.end_offset, from, up_to))
+                })?;
+                found
+            };
             largest = largest.max(in_segment);
         }
         if largest == NO_TIMESTAMP { Ok(None) } else { self.offset_for_timestamp(largest, up_to) }
-    }
-
-    /// Largest timestamp in a segment that only partly lies between log start and `up_to`.
-    fn max_timestamp_in(&self, at: usize, up_to: Offset) -> Result<i64, LogError> {
-        let segment = &self.segments[at];
-        let log_start = self.log_start();
-        let (mut largest, position) = if segment.base_offset >= log_start {
-            segment.max_timestamp_before(segment.position_before_offset(up_to))
-        } else {
-            (NO_TIMESTAMP, segment.position_before_offset(log_start))
-        };
-        let end = segment.next_index;
-        self.walk(at, position, LOOKUP_WINDOW_BYTES, |met| {
-            if met.header.index >= end || met.header.next_offset() > up_to {
-                return Ok(ControlFlow::Break(()));
-            }
-            if counts(&met.header, log_start) {
-                largest = largest.max(met.header.max_timestamp);
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(largest)
     }
 
     /// End offset of the largest epoch not above `epoch`, among applied entries; `None` if nothing is applied.
@@ -271,4 +307,65 @@ fn counts(header: &EntryHeader, log_start: Offset) -> bool {
     header.kind == EntryKind::Batch
         && header.max_timestamp != NO_TIMESTAMP
         && header.next_offset() > log_start
+}
+
+/// A position in a segment at or before the first batch of that time; `None` if its largest timestamp rules it out.
+fn place_of_time(segment: &Segment, timestamp_ms: i64, from: Offset, up_to: Offset) -> Option<u64> {
+    let holds = segment.end_offset > from
+        && segment.base_offset < up_to
+        && segment.max_timestamp != NO_TIMESTAMP
+        && segment.max_timestamp >= timestamp_ms;
+    let by_offset = segment.position_before_offset(from.max(segment.base_offset));
+    holds.then(|| segment.position_before_timestamp(timestamp_ms).max(by_offset))
+}
+
+/// Finds the first batch behind `from` with a timestamp of `timestamp_ms` or later; breaks without one at `up_to` and at
+/// `end`, where its segment ends.
+fn lookup(
+    timestamp_ms: i64,
+    end: Offset,
+    from: Offset,
+    up_to: Offset,
+) -> impl FnMut(&mut Met<'_>) -> Result<ControlFlow<Option<BatchAt>>, ReadFault> {
+    move |met| {
+        let header = met.header;
+        if header.base_offset >= end || header.next_offset() > up_to {
+            return Ok(ControlFlow::Break(None));
+        }
+        if !counts(&header, from) || header.max_timestamp < timestamp_ms {
+            return Ok(ControlFlow::Continue(()));
+        }
+        Ok(ControlFlow::Break(Some(BatchAt {
+            base_offset: header.base_offset,
+            max_timestamp: header.max_timestamp,
+            term: header.term,
+            batch: met.data()?,
+        })))
+    }
+}
+
+/// Largest timestamp in the part of a segment that the index answers for, and where the rest begins.
+fn known_before(segment: &Segment, from: Offset, up_to: Offset) -> (i64, u64) {
+    if segment.base_offset >= from {
+        segment.max_timestamp_before(segment.position_before_offset(up_to))
+    } else {
+        (NO_TIMESTAMP, segment.position_before_offset(from))
+    }
+}
+
+/// Takes one entry of a segment that ends at `end` into account.
+fn gather(
+    header: &EntryHeader,
+    largest: &mut i64,
+    end: Offset,
+    from: Offset,
+    up_to: Offset,
+) -> ControlFlow<()> {
+    if header.base_offset >= end || header.next_offset() > up_to {
+        return ControlFlow::Break(());
+    }
+    if counts(header, from) {
+        *largest = header.max_timestamp.max(*largest);
+    }
+    ControlFlow::Continue(())
 }

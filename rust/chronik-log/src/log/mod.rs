@@ -6,6 +6,7 @@
 
 mod adopt;
 mod append;
+mod compacted;
 mod kafka_read;
 mod raft_read;
 mod recovery;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use chronik_wire::types::Offset;
 
+use crate::compaction::{Incoming, Prefix};
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskError};
 use crate::error::LogError;
@@ -54,6 +56,10 @@ pub struct PartitionLog {
     active: bool,
     terms: TermTable,
     tail: Tail,
+    /// What comes before the segments, if the log was compacted.
+    prefix: Option<Box<Prefix>>,
+    /// A compacted prefix that another member sends.
+    incoming: Option<Box<Incoming>>,
     /// Ascending.
     snapshots: Vec<SnapshotMark>,
     next_index: Index,
@@ -202,12 +208,13 @@ impl PartitionLog {
         self.end_offset
     }
 
-    /// Size of all segments, bytes.
+    /// Size of all segments and of the compacted prefix, bytes.
     pub fn size_bytes(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.size_bytes).sum()
+        let compacted = self.prefix.as_ref().map_or(0, |prefix| prefix.manifest.size_bytes());
+        compacted + self.segments.iter().map(|segment| segment.size_bytes).sum::<u64>()
     }
 
-    /// The segments, oldest first.
+    /// The segments, oldest first; the compacted prefix is not among them.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.segments.iter().map(Segment::info).collect()
     }

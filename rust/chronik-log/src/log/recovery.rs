@@ -16,11 +16,12 @@ use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::Offset;
 
 use super::{PartitionLog, tear};
+use crate::compaction::{self, MANIFEST_FILE, Manifest, Prefix};
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskError, DiskFile};
 use crate::entry::{ENTRY_HEADER_BYTES, ENTRY_MAGIC, EntryHeader};
 use crate::error::LogError;
-use crate::limits::SCAN_WINDOW_BYTES;
+use crate::limits::{MANIFEST_BYTES_MAX, SCAN_WINDOW_BYTES};
 use crate::reader::{ReadFault, SegmentReader};
 use crate::segment::{self, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, SegmentId};
 use crate::snapshot::{self, SnapshotMark, TEMPORARY_SUFFIX};
@@ -47,22 +48,28 @@ struct Damage {
 }
 
 /// The files of a partition's directory, by kind.
+#[derive(Default)]
 struct Names {
     has_state: bool,
     segments: Vec<(u64, Index)>,
     snapshots: Vec<Index>,
+    has_manifest: bool,
+    compacted: Vec<String>,
     temporary: Vec<String>,
 }
 
 impl Names {
     fn read(disk: &dyn Disk, dir: &str) -> Result<Names, LogError> {
-        let mut names =
-            Names { has_state: false, segments: Vec::new(), snapshots: Vec::new(), temporary: Vec::new() };
+        let mut names = Names::default();
         for name in disk.list(dir)? {
             if name == STATE_FILE {
                 names.has_state = true;
             } else if let Some(segment) = segment::parse_file_name(&name) {
                 names.segments.push(segment);
+            } else if name == MANIFEST_FILE {
+                names.has_manifest = true;
+            } else if compaction::parse_file_name(&name).is_some() {
+                names.compacted.push(name);
             } else if let Some(index) = snapshot::parse_file_name(&name) {
                 names.snapshots.push(index);
             } else if name.ends_with(TEMPORARY_SUFFIX) {
@@ -78,11 +85,12 @@ impl Names {
 pub(super) fn open(disk: Arc<dyn Disk>, dir: &str, config: Arc<LogConfig>) -> Result<PartitionLog, LogError> {
     let names = Names::read(&*disk, dir)?;
     let (state_file, state) = StateFile::open(&*disk, dir, names.has_state)?;
-    if !names.has_state && !names.segments.is_empty() {
+    if !names.has_state && (!names.segments.is_empty() || names.has_manifest) {
         return Err(LogError::corrupt(format!("{dir}/{STATE_FILE}"), 0, "segments without a state file"));
     }
     let is_new = !names.has_state;
     let mut recovery = Recovery::begin(disk, dir, config, state)?;
+    recovery.load_prefix(&names)?;
     recovery.remove_leftovers(&names)?;
     let damage = recovery.scan()?;
     if let Some(damage) = damage {
@@ -102,6 +110,7 @@ struct Recovery {
     /// Segment files to scan, by first index; shrinks when damage is cut.
     files: Vec<Index>,
     segments: Vec<Segment>,
+    prefix: Option<Box<Prefix>>,
     terms: TermTable,
     next_index: Index,
     end_offset: Offset,
@@ -142,6 +151,7 @@ impl Recovery {
             first_offset,
             files: Vec::new(),
             segments: Vec::new(),
+            prefix: None,
             terms,
             next_index: state.first_index,
             end_offset: first_offset,
@@ -150,6 +160,30 @@ impl Recovery {
             doubtful_from: state.synced_through.next(),
             report: RecoveryReport::default(),
         })
+    }
+
+    /// Reads the compacted prefix back. Its manifest got its name when all of it was durable, so anything that is wrong
+    /// with it is damage.
+    fn load_prefix(&mut self, names: &Names) -> Result<(), LogError> {
+        if !names.has_manifest {
+            return Ok(());
+        }
+        let damaged = |reason| LogError::corrupt(format!("{}/{MANIFEST_FILE}", self.dir), 0, reason);
+        let file = self.disk.open(&self.dir, MANIFEST_FILE)?;
+        let length = usize::try_from(file.len()).ok().filter(|_| file.len() <= MANIFEST_BYTES_MAX);
+        let length = length.ok_or_else(|| damaged("manifest is larger than a manifest may be"))?;
+        let manifest = Manifest::decode(&file.read_at(0, length, length)?).map_err(damaged)?;
+        let interval = self.config.index_interval_bytes;
+        let prefix =
+            Prefix::load(&*self.disk, &self.dir, manifest, interval).map_err(|error| match error {
+                LogError::Disk(DiskError::NotFound { file }) => {
+                    LogError::corrupt(file, 0, "a file of the compacted prefix is missing")
+                }
+                other => other,
+            })?;
+        self.terms.precede(&prefix.manifest.terms, self.state.first_index.prev());
+        self.prefix = Some(Box::new(prefix));
+        Ok(())
     }
 
     /// Repeats removals that a crash may have undone, and lists the segments that count.
@@ -162,7 +196,8 @@ impl Recovery {
                 self.report.leftover_files += 1;
             }
         }
-        for name in &names.temporary {
+        let current = self.prefix.as_ref().map(|prefix| prefix.names()).unwrap_or_default();
+        for name in names.compacted.iter().filter(|name| !current.contains(name)).chain(&names.temporary) {
             self.disk.remove(&self.dir, name)?;
             self.report.leftover_files += 1;
         }
@@ -388,7 +423,13 @@ impl Recovery {
             hard.vote = 0;
         }
         let written_log_start = self.state.log_start;
-        self.state.log_start = written_log_start.max(self.first_offset).min(self.end_offset);
+        let oldest = match &self.prefix {
+            Some(prefix) if prefix.manifest.up_to >= self.first_offset => {
+                prefix.manifest.starts_at.min(self.first_offset)
+            }
+            _ => self.first_offset,
+        };
+        self.state.log_start = written_log_start.max(oldest).min(self.end_offset);
         let mut log = PartitionLog {
             disk: self.disk,
             dir: self.dir,
@@ -401,6 +442,8 @@ impl Recovery {
             segments: self.segments,
             terms: self.terms,
             tail: Default::default(),
+            prefix: self.prefix,
+            incoming: None,
             snapshots,
             next_index: self.next_index,
             first_offset: self.first_offset,

@@ -35,10 +35,9 @@ impl PartitionLog {
         up_to: Offset,
     ) -> Option<Offset> {
         let log_start = self.log_start();
-        let live = self.segment_of_offset(log_start);
-        let mut size_bytes: u64 = self.segments.iter().skip(live).map(|segment| segment.size_bytes).sum();
+        let mut size_bytes: u64 = self.readable(log_start).map(|segment| segment.size_bytes).sum();
         let mut candidate = log_start;
-        for segment in self.segments.iter().skip(live) {
+        for segment in self.readable(log_start) {
             if segment.end_offset > up_to {
                 break;
             }
@@ -54,15 +53,23 @@ impl PartitionLog {
         (candidate > log_start).then_some(candidate)
     }
 
-    /// Drops the segments whose offsets all lie below the log start, as far as the snapshot at their end is
-    /// there; returns how many went.
+    /// What holds the records behind `offset`, oldest first: files of the compacted prefix, then segments.
+    fn readable(&self, offset: Offset) -> impl Iterator<Item = &Segment> {
+        let files = self.prefix.iter().flat_map(|prefix| prefix.files.iter().map(|file| &file.segment));
+        let compacted_end = self.compacted_end();
+        let segments = self.segments.iter().filter(move |segment| segment.end_offset > compacted_end);
+        files.chain(segments).filter(move |segment| segment.end_offset > offset)
+    }
+
+    /// Drops the segments whose offsets all lie below the log start or are compacted, as far as the snapshot at their
+    /// end is there; returns how many went. Files of the compacted prefix below the log start go as well.
     ///
-    /// If the active segment is wholly below the log start it is closed, so that
+    /// If the active segment is such a one it is closed, so that
     /// [`wants_boundary_snapshot`](Self::wants_boundary_snapshot) asks for the snapshot that lets it go.
     pub fn drop_segments_below_log_start(&mut self) -> Result<usize, LogError> {
         self.check_writable()?;
-        let log_start = self.log_start();
-        let expired = |segment: &Segment| segment.end_offset <= log_start;
+        let not_needed_below = self.log_start().max(self.compacted_end());
+        let expired = |segment: &Segment| segment.end_offset <= not_needed_below;
         if self.active
             && self.segments.last().is_some_and(|segment| segment.has_batches() && expired(segment))
         {
@@ -71,7 +78,10 @@ impl PartitionLog {
         let closed = self.segments.len() - usize::from(self.active);
         let below = self.segments[..closed].partition_point(expired);
         let droppable = (0..below).rev().find(|at| self.has_snapshot(self.segments[*at].last_index()));
-        let Some(count) = droppable.map(|at| at + 1) else { return Ok(0) };
+        let Some(count) = droppable.map(|at| at + 1) else {
+            self.drop_compacted_files()?;
+            return Ok(0);
+        };
 
         let (last_dropped, first_offset) = {
             let last = &self.segments[count - 1];
@@ -79,7 +89,7 @@ impl PartitionLog {
         };
         // First the promise to need them no more, durably; whatever removal a crash prevents, recovery repeats.
         self.write_state_durably(LogState { first_index: last_dropped.next(), ..self.state })?;
-        self.terms.drop_before(last_dropped);
+        self.terms.drop_before(last_dropped, self.log_start());
         self.first_offset = first_offset;
         let dropped: Vec<Index> = self.segments.drain(..count).map(|segment| segment.first_index).collect();
         for first_index in dropped {
@@ -89,7 +99,17 @@ impl PartitionLog {
         }
         self.forget_snapshots_before(last_dropped)?;
         self.drop_tail_before_first();
+        self.drop_compacted_files()?;
         Ok(count)
+    }
+
+    /// The log start is made durable before what lies below it goes.
+    fn drop_compacted_files(&mut self) -> Result<(), LogError> {
+        if self.has_compacted_below_log_start() {
+            self.write_state_durably(self.state)?;
+            self.drop_compacted_below_log_start()?;
+        }
+        Ok(())
     }
 
     /// Entries of dropped segments must not be answered from memory.

@@ -1,5 +1,8 @@
 //! Snapshots of the replica's state at segment boundaries, and the one that replaces the whole log.
 
+use bytes::Bytes;
+use chronik_wire::types::Offset;
+
 use super::PartitionLog;
 use crate::Index;
 use crate::error::LogError;
@@ -59,7 +62,11 @@ impl PartitionLog {
     /// only if the log begins at index 1, and then nobody is too far behind.
     pub fn snapshot(&self) -> Result<Option<Snapshot>, LogError> {
         let before = self.first_index().prev();
-        if before == Index::ZERO { Ok(None) } else { self.load_snapshot(before).map(Some) }
+        if before == Index::ZERO {
+            return Ok(None);
+        }
+        let stored = self.load_snapshot(before)?;
+        Ok(Some(Snapshot { prefix: self.prefix_manifest(), ..stored }))
     }
 
     /// What a restarted replica begins with, before it applies the entries that follow.
@@ -67,11 +74,12 @@ impl PartitionLog {
         self.snapshots.last().map(|mark| self.load_snapshot(mark.index)).transpose()
     }
 
-    /// Replaces the whole log by a state: it is empty after the snapshot's index, and everything at or below
+    /// Replaces the whole log by a state: it has no entry after the snapshot's index, and everything at or below
     /// it is committed. Durable when the call returns.
     ///
     /// # Panics
-    /// If the snapshot lies below the commit index.
+    /// If the snapshot lies below the commit index, or its compacted prefix was not
+    /// [received](Self::receive_prefix).
     pub fn install_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), LogError> {
         self.check_writable()?;
         let (index, commit) = (snapshot.index, self.state.hard.commit);
@@ -81,6 +89,9 @@ impl PartitionLog {
             self.dir
         );
         self.ensure_created()?;
+        self.adopt_incoming(&snapshot.prefix)?;
+        self.forget_incoming();
+        let snapshot = &Snapshot { prefix: Bytes::new(), ..snapshot.clone() };
         if !self.has_snapshot(index) {
             let stored = snapshot::store(&*self.disk, &self.dir, snapshot);
             self.poisoned |= stored.as_ref().is_err_and(|error| !matches!(error, LogError::DiskFull { .. }));
@@ -89,7 +100,7 @@ impl PartitionLog {
         }
         // From this write on the old segments are leftovers: their names carry another generation.
         let mut state = LogState {
-            log_start: self.state.log_start.max(snapshot.log_start).max(snapshot.next_offset),
+            log_start: self.log_start_behind(snapshot),
             first_index: index.next(),
             synced_through: index,
             generation: self.state.generation + 1,
@@ -101,6 +112,9 @@ impl PartitionLog {
         self.truncations += 1;
         self.active = false;
         self.terms.reset(index, snapshot.term, snapshot.next_offset);
+        if let Some(prefix) = &self.prefix {
+            self.terms.precede(&prefix.manifest.terms, index);
+        }
         self.tail.clear();
         self.next_index = index.next();
         self.first_offset = snapshot.next_offset;
@@ -116,7 +130,19 @@ impl PartitionLog {
                 self.remove_snapshot_file(mark.index)?;
             }
         }
+        self.drop_segments_below_log_start()?;
         Ok(())
+    }
+
+    /// What is readable once `snapshot` is installed: nothing below its end but what is compacted.
+    fn log_start_behind(&self, snapshot: &Snapshot) -> Offset {
+        let oldest = match &self.prefix {
+            Some(prefix) if prefix.manifest.up_to >= snapshot.next_offset => {
+                prefix.manifest.starts_at.min(snapshot.next_offset)
+            }
+            _ => snapshot.next_offset,
+        };
+        self.state.log_start.max(snapshot.log_start).max(oldest)
     }
 
     pub(super) fn has_snapshot(&self, index: Index) -> bool {

@@ -50,6 +50,7 @@ fn state_at(log: &PartitionLog, index: u64) -> Snapshot {
         log_start: log.log_start(),
         conf_state: Bytes::from_static(b"voters"),
         machine: Bytes::from(format!("state at {index}")),
+        prefix: Bytes::new(),
     }
 }
 
@@ -479,6 +480,7 @@ fn an_installed_snapshot_replaces_the_log_and_survives_a_power_cut() {
         log_start: Offset(100),
         conf_state: Bytes::new(),
         machine: Bytes::from_static(b"machine"),
+        prefix: Bytes::new(),
     };
     log.install_snapshot(&snapshot).unwrap();
     disk.crash(UnsyncedPolicy::Drop);

@@ -66,14 +66,38 @@ impl PartitionLog {
             let end = self.segments[at].size_bytes;
             let mut reader =
                 SegmentReader::new(self.open_segment(at)?, self.segment_id(at), end, window_bytes);
-            while position < end {
-                let fault = |fault| self.read_error(at, position, fault);
-                let Some(header) = reader.header(position).map_err(fault)? else { break };
-                let mut met = Met { header, position, reader: &mut reader };
-                if let ControlFlow::Break(value) = visit(&mut met).map_err(fault)? {
-                    return Ok(Some(value));
-                }
-                position += header.stored_bytes();
+            let walked = walk_file(&mut reader, position, end, &mut visit);
+            if let Some(value) = walked.map_err(|(position, fault)| self.read_error(at, position, fault))? {
+                return Ok(Some(value));
+            }
+            position = segment::SEGMENT_HEADER_BYTES as u64;
+        }
+        Ok(None)
+    }
+
+    /// As [`walk`](Self::walk), over the files of the compacted prefix.
+    pub(super) fn walk_compacted<B>(
+        &self,
+        at: usize,
+        position: u64,
+        window_bytes: usize,
+        mut visit: impl FnMut(&mut Met<'_>) -> Result<ControlFlow<B>, ReadFault>,
+    ) -> Result<Option<B>, LogError> {
+        let Some(prefix) = &self.prefix else { return Ok(None) };
+        let mut position = position;
+        for (at, file) in prefix.files.iter().enumerate().skip(at) {
+            let (name, end) = (prefix.name_of(at), file.mark.size_bytes);
+            let opened = self.disk.open(&self.dir, &name)?;
+            let mut reader = SegmentReader::new(opened, prefix.id_of(at), end, window_bytes);
+            let walked =
+                walk_file(&mut reader, position, end, &mut visit).map_err(|(position, fault)| match fault {
+                    ReadFault::Disk(error) => error.into(),
+                    ReadFault::Damaged(reason) => {
+                        LogError::corrupt(format!("{}/{name}", self.dir), position, reason)
+                    }
+                });
+            if let Some(value) = walked? {
+                return Ok(Some(value));
             }
             position = segment::SEGMENT_HEADER_BYTES as u64;
         }
@@ -93,7 +117,26 @@ impl PartitionLog {
         SegmentId { generation: self.state.generation, first_index: self.segments[at].first_index }
     }
 
-    fn segment_name(&self, at: usize) -> String {
+    pub(super) fn segment_name(&self, at: usize) -> String {
         segment::file_name(self.state.generation, self.segments[at].first_index)
     }
+}
+
+/// Calls `visit` for the entries of one file until it breaks; where the walk failed, if it did.
+fn walk_file<B>(
+    reader: &mut SegmentReader,
+    mut position: u64,
+    end: u64,
+    visit: &mut impl FnMut(&mut Met<'_>) -> Result<ControlFlow<B>, ReadFault>,
+) -> Result<Option<B>, (u64, ReadFault)> {
+    while position < end {
+        let fault = |fault| (position, fault);
+        let Some(header) = reader.header(position).map_err(fault)? else { break };
+        let mut met = Met { header, position, reader };
+        if let ControlFlow::Break(value) = visit(&mut met).map_err(fault)? {
+            return Ok(Some(value));
+        }
+        position += header.stored_bytes();
+    }
+    Ok(None)
 }

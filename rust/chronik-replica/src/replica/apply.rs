@@ -123,6 +123,7 @@ impl Replica {
             log_start: self.log().log_start(),
             conf_state: encode_voters(&self.raw.store().voters),
             machine: self.state.encode(),
+            prefix: Bytes::new(),
         };
         let log = self.log_mut();
         match log.save_snapshot(&snapshot).and_then(|()| log.drop_segments_below_log_start()) {

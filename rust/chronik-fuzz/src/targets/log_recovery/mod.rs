@@ -139,6 +139,7 @@ fn drop_old(log: &mut PartitionLog, synced: Index) {
             log_start: log.log_start(),
             conf_state: Bytes::from_static(b"voters"),
             machine: Bytes::from_static(b"state"),
+            prefix: Bytes::new(),
         };
         log.save_snapshot(&snapshot).expect("there is room");
     }
