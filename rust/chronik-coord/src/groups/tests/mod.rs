@@ -27,8 +27,9 @@ use chronik_wire::messages::*;
 use chronik_wire::types::{NodeId, Offset, TopicId};
 
 use super::*;
+use crate::assignment::Assignment;
 use crate::coordinator::{Coordinator, CoordinatorState, Moment, OpenTransaction, Output, Ticket};
-use crate::image::{Assignment, MetaImage, Topic};
+use crate::image::{MetaImage, Topic};
 
 pub(super) const GROUP: &str = "g";
 
@@ -47,7 +48,7 @@ pub(super) struct Seat {
 }
 
 pub(super) fn topics(names: &[(&str, u128, usize)]) -> Arc<MetaImage> {
-    let assignment = Assignment { replicas: vec![NodeId(1)], designated: NodeId(1) };
+    let assignment = Assignment::founded(vec![NodeId(1)], &BTreeMap::new());
     let mut image = MetaImage::default();
     for &(name, id, partitions) in names {
         image.put_topic(Topic {
