@@ -41,6 +41,10 @@ counters! {
     batches_appended,
     /// Repeated idempotent batches answered with their original offset.
     batches_deduplicated,
+    /// Batches whose transaction's coordinator was asked first.
+    transactions_verified,
+    /// Markers committed at the ends of transactions, repeated ones included.
+    transaction_markers_written,
     /// Produced batches refused.
     batches_refused,
     /// Requests answered or closed.

@@ -47,8 +47,10 @@ apis! {
     DeleteTopics => delete_topics;
     InitProducerId => init_producer_id;
     OffsetForLeaderEpoch => offset_for_leader_epoch;
+    WriteTxnMarkers => write_txn_markers;
     DescribeConfigs => describe_configs;
     DescribeCluster => describe_cluster;
+    DescribeProducers => describe_producers;
     DescribeTopicPartitions => describe_topic_partitions;
 }
 

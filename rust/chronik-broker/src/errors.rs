@@ -7,6 +7,10 @@ use chronik_wire::types::LeaderEpoch;
 
 /// First Fetch version whose clients know 78.
 const FETCH_KNOWS_OFFSET_NOT_AVAILABLE: i16 = 11;
+/// First Produce version whose clients know 120.
+const PRODUCE_KNOWS_TRANSACTION_ABORTABLE: i16 = 11;
+/// First Produce version that adds partitions to its transaction by itself (KIP-890).
+pub(crate) const PRODUCE_ADDS_PARTITIONS: i16 = 12;
 /// First ListOffsets version whose clients know 78.
 const LIST_OFFSETS_KNOWS_OFFSET_NOT_AVAILABLE: i16 = 5;
 
@@ -43,6 +47,36 @@ pub(crate) fn epoch_gate(kind: GateErrorKind) -> ErrorCode {
         GateErrorKind::Stopped => ErrorCode::KAFKA_STORAGE_ERROR,
         GateErrorKind::Removed => ErrorCode::NOT_LEADER_OR_FOLLOWER,
         GateErrorKind::Behind | GateErrorKind::NoLeader => ErrorCode::OFFSET_NOT_AVAILABLE,
+    }
+}
+
+/// A gate that a leader's own answer could not pass: it may lead no longer.
+pub(crate) fn leader_gate(kind: GateErrorKind) -> ErrorCode {
+    match kind {
+        GateErrorKind::Stopped => ErrorCode::KAFKA_STORAGE_ERROR,
+        GateErrorKind::Removed | GateErrorKind::Behind | GateErrorKind::NoLeader => {
+            ErrorCode::NOT_LEADER_OR_FOLLOWER
+        }
+    }
+}
+
+/// What a transaction's coordinator objected to, as a Produce of this version says it. Where the coordinator could not
+/// answer, the batch is to be repeated as it is: clients do so on 19, and ask for no metadata in vain.
+pub(crate) fn verification(code: ErrorCode, version: i16) -> ErrorCode {
+    match code {
+        ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+        | ErrorCode::COORDINATOR_NOT_AVAILABLE
+        | ErrorCode::NOT_COORDINATOR
+        | ErrorCode::NETWORK_EXCEPTION
+        | ErrorCode::REQUEST_TIMED_OUT => ErrorCode::NOT_ENOUGH_REPLICAS,
+        ErrorCode::CONCURRENT_TRANSACTIONS if version < PRODUCE_ADDS_PARTITIONS => {
+            ErrorCode::NOT_ENOUGH_REPLICAS
+        }
+        ErrorCode::TRANSACTION_ABORTABLE if version < PRODUCE_KNOWS_TRANSACTION_ABORTABLE => {
+            ErrorCode::INVALID_TXN_STATE
+        }
+        ErrorCode::PRODUCER_FENCED => ErrorCode::INVALID_PRODUCER_EPOCH,
+        other => other,
     }
 }
 

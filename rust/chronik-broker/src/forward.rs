@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use chronik_replica::Acks;
@@ -24,16 +25,34 @@ use crate::connection::Connection;
 use crate::limits;
 use crate::node_state::CallAnswer;
 use crate::peer::NodeMessage;
+use crate::transactional_produce::ProducedTransaction;
 use crate::world::until;
 
 /// The version in which batches travel between nodes: it names topics by id.
 const VERSION: i16 = 13;
+/// The version for batches of transactions whose client adds their partitions itself: it names topics by name.
+const UNADDED_VERSION: i16 = 11;
 /// How much longer than the leader's own time-out its answer is waited for.
 const GRACE_MS: u64 = 500;
+
+/// A batch to be carried to its leader.
+pub(crate) struct ForwardedBatch {
+    /// Where it belongs.
+    pub(crate) key: PartitionKey,
+    /// The topic's name.
+    pub(crate) topic: Arc<str>,
+    /// Its transaction, if it is part of one.
+    pub(crate) transaction: Option<ProducedTransaction>,
+    /// Its bytes.
+    pub(crate) batch: Bytes,
+    /// What its client waits for.
+    pub(crate) acks: Acks,
+}
 
 /// A batch under way to the leader.
 pub(crate) struct Forwarded {
     call: u64,
+    version: i16,
     answer: oneshot::Receiver<CallAnswer>,
     acknowledged: bool,
     until_ms: u64,
@@ -44,13 +63,15 @@ impl Broker {
     pub(crate) fn forward_batch(
         &self,
         leader: NodeId,
-        key: PartitionKey,
-        batch: Bytes,
-        acks: Acks,
+        batch: ForwardedBatch,
         deadline_ms: u64,
     ) -> Option<Forwarded> {
+        let ForwardedBatch { key, topic, transaction, batch, acks } = batch;
+        let unadded = transaction.as_ref().is_some_and(|transaction| !transaction.adds);
+        let version = if unadded { UNADDED_VERSION } else { VERSION };
         let left_ms = deadline_ms.saturating_sub(self.world.now_ms());
         let request = ProduceRequest {
+            transactional_id: transaction.map(|transaction| transaction.id),
             acks: match acks {
                 Acks::All => -1,
                 Acks::Leader => 1,
@@ -58,17 +79,16 @@ impl Broker {
             },
             timeout_ms: i32::try_from(left_ms).unwrap_or(i32::MAX),
             topic_data: vec![TopicProduceData {
+                name: topic.to_string(),
                 topic_id: key.topic,
                 partition_data: vec![PartitionProduceData { index: key.partition.0, records: Some(batch) }],
-                ..TopicProduceData::default()
             }],
-            ..ProduceRequest::default()
         };
-        let frame = request_frame(&request)?;
+        let frame = request_frame(&request, version)?;
         let (call, answer) = self.node.open_call()?;
         self.node.send(leader, NodeMessage::ForwardRequest { call, frame });
         let until_ms = deadline_ms + GRACE_MS;
-        Some(Forwarded { call, answer, acknowledged: acks != Acks::None, until_ms })
+        Some(Forwarded { call, version, answer, acknowledged: acks != Acks::None, until_ms })
     }
 
     /// What became of a forwarded batch. Without an answer its fate is open.
@@ -77,11 +97,11 @@ impl Broker {
         key: PartitionKey,
         forwarded: Forwarded,
     ) -> PartitionProduceResponse {
-        let Forwarded { call, answer, acknowledged, until_ms } = forwarded;
+        let Forwarded { call, version, answer, acknowledged, until_ms } = forwarded;
         let answer = until(&*self.world, until_ms, answer).await;
         self.node.close_call(call);
         let result = match answer {
-            Some(Ok(CallAnswer::Bytes(frame))) => first_result(frame),
+            Some(Ok(CallAnswer::Bytes(frame))) => first_result(frame, version),
             Some(Ok(CallAnswer::Refused)) if !acknowledged => Some(PartitionProduceResponse::default()),
             _ => None,
         };
@@ -137,16 +157,16 @@ impl ForwardsTaken {
     }
 }
 
-fn request_frame(request: &ProduceRequest) -> Option<Bytes> {
-    let header = RequestHeader { api: ApiKey::Produce, version: VERSION, correlation_id: 0, client_id: None };
+fn request_frame(request: &ProduceRequest, version: i16) -> Option<Bytes> {
+    let header = RequestHeader { api: ApiKey::Produce, version, correlation_id: 0, client_id: None };
     let mut writer = Writer::new();
     header.write(&mut writer).ok()?;
-    request.encode(&mut writer, VERSION).ok()?;
+    request.encode(&mut writer, version).ok()?;
     Some(Bytes::from(writer.finish().concat()))
 }
 
-fn first_result(frame: Bytes) -> Option<PartitionProduceResponse> {
-    let (_, response) = decode_response::<ProduceRequest>(frame, VERSION).ok()?;
+fn first_result(frame: Bytes, version: i16) -> Option<PartitionProduceResponse> {
+    let (_, response) = decode_response::<ProduceRequest>(frame, version).ok()?;
     response.responses.into_iter().next()?.partition_responses.into_iter().next()
 }
 

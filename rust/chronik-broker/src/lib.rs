@@ -36,6 +36,9 @@ mod strays;
 mod topic_admin;
 mod topic_configs;
 mod topics;
+mod transaction_markers;
+mod transaction_verification;
+mod transactional_produce;
 mod view;
 mod world;
 

@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chronik_coord::ReadConsistency;
 use chronik_mutants::{Mutant, planted};
-use chronik_replica::{GateError, GatePass, Host, ReadView, Role};
+use chronik_replica::{GateError, GatePass, Host, ReadError, ReadView, Role};
+use chronik_wire::batch::BatchHeader;
 use chronik_wire::codec::Records;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::common::LeaderIdAndEpoch;
-use chronik_wire::messages::fetch::{EpochEndOffset, FetchPartition, PartitionData};
+use chronik_wire::messages::fetch::{AbortedTransaction, EpochEndOffset, FetchPartition, PartitionData};
 use chronik_wire::types::{LeaderEpoch, NodeId, Offset, PartitionKey};
 use tokio::sync::oneshot;
 
@@ -159,7 +161,15 @@ pub(crate) fn serve(
     let mut data = figures(spec, &view);
     if from < end {
         match host.read(spec.key, from, end, max_bytes, at_least_one) {
-            Ok(batches) => data.records = batches.into_iter().collect::<Records>(),
+            Ok(batches) => {
+                if spec.committed_only {
+                    match aborted_among(host, spec.key, from, &batches) {
+                        Ok(aborted) => data.aborted_transactions = Some(aborted),
+                        Err(error) => return final_answer(refused(spec, errors::read(&error), Some(&view))),
+                    }
+                }
+                data.records = batches.into_iter().collect::<Records>();
+            }
             Err(error) => return final_answer(refused(spec, errors::read(&error), Some(&view))),
         }
     }
@@ -228,6 +238,22 @@ fn figures(spec: &FetchSpec, view: &ReadView) -> PartitionData {
         aborted_transactions: spec.committed_only.then(Vec::new),
         ..PartitionData::default()
     }
+}
+
+/// The aborted transactions that a reader of committed records must leave out of these batches.
+fn aborted_among(
+    host: &Host,
+    key: PartitionKey,
+    from: Offset,
+    batches: &[Bytes],
+) -> Result<Vec<AbortedTransaction>, ReadError> {
+    let end = batches.last().and_then(|last| BatchHeader::parse(last).ok()).map(|last| last.next_offset());
+    let aborted = end.map_or(Ok(Vec::new()), |end| host.aborted_transactions(key, from, end))?;
+    let told = |aborted: chronik_replica::AbortedTransaction| AbortedTransaction {
+        producer_id: aborted.producer,
+        first_offset: aborted.first_offset.0,
+    };
+    Ok(aborted.into_iter().map(told).collect())
 }
 
 /// Where the client's log and this one part (KIP-595), if the client's last epoch ended here before its position.

@@ -55,6 +55,8 @@ fn every_advertised_key_and_version_is_answered() {
     walk(&mut cluster, all, |_| DeleteTopicsRequest { timeout_ms: 1_000, ..DeleteTopicsRequest::default() });
     walk(&mut cluster, all, |_| InitProducerIdRequest::default());
     walk(&mut cluster, all, |_| OffsetForLeaderEpochRequest::default());
+    walk(&mut cluster, all, |_| WriteTxnMarkersRequest::default());
+    walk(&mut cluster, all, |_| DescribeProducersRequest::default());
     walk(&mut cluster, all, |_| DescribeConfigsRequest::default());
     walk(&mut cluster, all, |_| DescribeClusterRequest {
         endpoint_type: 1,

@@ -4,54 +4,55 @@
 //! suspension so that produces of one connection may be pipelined, then waits for what `acks` asks for. If a topic is
 //! not known here yet, the produces behind wait for this one to append. A partition fails alone. `acks=0` gets no
 //! answer; its failure closes the connection.
-//! Versions: 3 record batches v2 only · 8 error message · 9 flexible · 10 leader hints · 13 topic ids.
+//! The first batch of a transaction in a partition is appended once the transaction's coordinator has said that the
+//! partition belongs to it (KIP-890).
+//! Versions: 3 record batches v2 only, transactions · 8 error message · 9 flexible · 10 leader hints · 11 error 120 · 12
+//! partitions are added to the transaction here · 13 topic ids.
 //! On the pinned address a batch for another leader is carried there.
-//! Not done: transactional batches (48), zstd below version 7 is not refused.
-//! Tests: produce tests of this crate, tests/test_produce.py.
+//! Not done: zstd below version 7 is not refused.
+//! Tests: produce and transaction tests of this crate, tests/test_produce.py.
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use chronik_coord::{MetaImage, TimestampType, TopicConfig};
 use chronik_mutants::{Mutant, planted};
-use chronik_replica::{Acks, AppendError, Appended};
-use chronik_wire::batch::{BatchLimits, into_unique, stamp_append_time, validate_produced};
+use chronik_replica::{Acks, AppendError};
+use chronik_wire::batch::{BatchHeader, BatchLimits, into_unique, stamp_append_time, validate_produced};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::common::LeaderIdAndEpoch;
 use chronik_wire::messages::produce::{
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
-use tokio::sync::oneshot;
 
 use super::{Answer, Context};
 use crate::connection::CloseReason;
 use crate::counters::count;
 use crate::errors;
-use crate::forward::Forwarded;
+use crate::forward::{Forwarded, ForwardedBatch};
 use crate::hosts::HostReply;
 use crate::leader_hint::{endpoints, hint};
 use crate::limits;
 use crate::topics::{Absent, Target, TopicName};
+use crate::transactional_produce::{Begun, ProducedTransaction, begin_transactional};
 
 const BY_ID_FROM: i16 = 13;
 const LEADER_HINT_FROM: i16 = 10;
 
 /// Where one batch stands.
-enum Pending {
+pub(crate) enum Pending {
     /// Carried to the leader for a client of the pinned address.
     Forwarded(Target, Forwarded),
     /// Waiting for the replica. The broker's timestamp is part of it where the topic wants one.
-    Appending { target: Target, reply: Append, append_time_ms: i64 },
+    Appending { target: Target, reply: HostReply<Begun>, append_time_ms: i64 },
     /// Decided without a replica.
     Refused(Refusal),
 }
 
-type Append = HostReply<oneshot::Receiver<Result<Appended, AppendError>>>;
-
 /// Why a batch was refused, in code and words.
-struct Refusal {
-    code: ErrorCode,
-    message: Option<String>,
+pub(crate) struct Refusal {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: Option<String>,
 }
 
 impl From<ErrorCode> for Refusal {
@@ -60,8 +61,11 @@ impl From<ErrorCode> for Refusal {
     }
 }
 
-fn no_transactions(what: &str) -> Refusal {
-    Refusal { code: ErrorCode::INVALID_TXN_STATE, message: Some(format!("{what} are not supported yet")) }
+/// What the batches of one request have in common.
+struct Common {
+    acks: Acks,
+    deadline_ms: u64,
+    transaction: Option<ProducedTransaction>,
 }
 
 pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Answer<ProduceResponse> {
@@ -71,17 +75,16 @@ pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Answer<
         1 => Acks::Leader,
         _ => return Ok(Some(respond(&context, refuse_all(request, ErrorCode::INVALID_REQUIRED_ACKS)))),
     };
-    let deadline_ms = context.deadline_ms(request.timeout_ms);
-    let transactional = request.transactional_id.is_some();
+    let common = Common {
+        acks,
+        deadline_ms: context.deadline_ms(request.timeout_ms),
+        transaction: ProducedTransaction::of(&context, &request),
+    };
     let (wanted, mut records) = flatten(request, context.version);
     if wanted.len() > limits::REQUEST_PARTITIONS_MAX {
         return Err(CloseReason::Unanswerable("a produce request names too many partitions"));
     }
-    let pending = if transactional {
-        wanted.iter().map(|_| Pending::Refused(no_transactions("transactions"))).collect()
-    } else {
-        start_all(&context, &wanted, &mut records, acks, deadline_ms).await
-    };
+    let pending = start_all(&context, &wanted, &mut records, &common).await;
 
     let mut results = Vec::with_capacity(pending.len());
     for ((topic, partition), step) in wanted.into_iter().zip(pending) {
@@ -109,25 +112,29 @@ fn flatten(request: ProduceRequest, version: i16) -> (Vec<(TopicName, i32)>, Vec
 }
 
 /// Hands every batch whose topic is known to its replica before the first suspension, the others once they are. Those
-/// of one connection take turns: a produce that waits for its topic is not overtaken.
+/// of one connection take turns: a produce that waits for its topic or for its transaction's coordinator is not
+/// overtaken.
 async fn start_all(
     context: &Context,
     wanted: &[(TopicName, i32)],
     records: &mut [Option<Bytes>],
-    acks: Acks,
-    deadline_ms: u64,
+    common: &Common,
 ) -> Vec<Pending> {
     let in_order =
         if planted(Mutant::ProducesOvertake) { None } else { Some(context.connection.produce_turn().await) };
-    let started = context.broker.look_up(deadline_ms, wanted, |place, image, target| {
+    let started = context.broker.look_up(common.deadline_ms, wanted, |place, image, target| {
         let records = records.get_mut(place).and_then(Option::take);
-        start(context, image, target, records, acks, deadline_ms)
+        start(context, image, target, records, common)
     });
     let absent = |absent| match absent {
         Absent::Unknown(code) => Pending::Refused(code.into()),
         Absent::Unconfirmed => Pending::Refused(ErrorCode::NOT_LEADER_OR_FOLLOWER.into()),
     };
-    let pending = started.await.into_iter().map(|started| started.unwrap_or_else(absent)).collect();
+    let mut pending: Vec<Pending> =
+        started.await.into_iter().map(|started| started.unwrap_or_else(absent)).collect();
+    if let Some(transaction) = &common.transaction {
+        transaction.verify(context, &mut pending, common.acks, common.deadline_ms).await;
+    }
     drop(in_order);
     pending
 }
@@ -138,40 +145,60 @@ fn start(
     image: &Arc<MetaImage>,
     target: Target,
     records: Option<Bytes>,
-    acks: Acks,
-    deadline_ms: u64,
+    common: &Common,
 ) -> Pending {
     let config = &context.broker.node.config;
     let settings = context.broker.topic_configs.get(image, &target.topic, config);
     let wall_ms = context.broker.world.wall_ms();
-    let batch = match checked(records, &settings, wall_ms) {
-        Ok(batch) => batch,
+    let (batch, header) = match checked(records, &settings, wall_ms) {
+        Ok(checked) => checked,
         Err(refusal) => return Pending::Refused(refusal),
     };
+    let transactional = header.attributes.is_transactional();
+    if transactional && common.transaction.is_none() {
+        // Nobody may write into a transaction without its name.
+        return Pending::Refused(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED.into());
+    }
     let key = target.key;
     let leader = context.broker.node.view(|view| view.leader(key)).map(|(leader, _)| leader);
     if let (true, Some(leader)) = (context.connection.pinned, leader.filter(|leader| *leader != config.node))
     {
-        return match context.broker.forward_batch(leader, key, batch.freeze(), acks, deadline_ms) {
+        let forwarded = ForwardedBatch {
+            key,
+            topic: Arc::clone(&target.topic.name),
+            transaction: common.transaction.clone(),
+            batch: batch.freeze(),
+            acks: common.acks,
+        };
+        return match context.broker.forward_batch(leader, forwarded, common.deadline_ms) {
             Some(forwarded) => Pending::Forwarded(target, forwarded),
             None => Pending::Refused(ErrorCode::NOT_LEADER_OR_FOLLOWER.into()),
         };
     }
-    let reply = context.broker.hosts.with(key, move |host| host.append(key, batch, acks, deadline_ms));
+    let (acks, deadline_ms) = (common.acks, common.deadline_ms);
+    let verified = common.transaction.as_ref().is_some_and(|transaction| transaction.is_verified(context));
+    let reply = context.broker.hosts.with(key, move |host| {
+        if transactional && verified {
+            begin_transactional(host, key, batch, &header, acks, deadline_ms)
+        } else {
+            Begun::Appending(host.append(key, batch, acks, deadline_ms))
+        }
+    });
     let by_broker = settings.timestamp_type == TimestampType::LogAppendTime;
     Pending::Appending { target, reply, append_time_ms: if by_broker { wall_ms } else { -1 } }
 }
 
-/// One valid batch, in a buffer that nobody else refers to.
-fn checked(records: Option<Bytes>, settings: &TopicConfig, wall_ms: i64) -> Result<BytesMut, Refusal> {
+/// One valid batch, in a buffer that nobody else refers to, and its header.
+fn checked(
+    records: Option<Bytes>,
+    settings: &TopicConfig,
+    wall_ms: i64,
+) -> Result<(BytesMut, BatchHeader), Refusal> {
     let records = records.ok_or(ErrorCode::INVALID_RECORD)?;
     let limits = BatchLimits { max_batch_bytes: settings.max_message_bytes };
     let view = validate_produced(&records, &limits)
         .map_err(|error| Refusal { code: error.error_code(), message: Some(error.to_string()) })?;
-    let header = view.header();
-    if header.attributes.is_transactional() {
-        return Err(no_transactions("transactional batches"));
-    }
+    let header = *view.header();
     if settings.timestamp_type == TimestampType::CreateTime {
         check_timestamps(settings, header.base_timestamp, header.max_timestamp, wall_ms)?;
     }
@@ -181,7 +208,7 @@ fn checked(records: Option<Bytes>, settings: &TopicConfig, wall_ms: i64) -> Resu
     if settings.timestamp_type == TimestampType::LogAppendTime {
         stamp_append_time(&mut batch, wall_ms);
     }
-    Ok(batch)
+    Ok((batch, header))
 }
 
 fn check_timestamps(settings: &TopicConfig, base_ms: i64, max_ms: i64, wall_ms: i64) -> Result<(), Refusal> {
@@ -215,7 +242,10 @@ async fn finish(context: &Context, partition: i32, step: Pending) -> PartitionPr
     };
     // A replica or shard that is gone answers nobody any more; whether the batch commits is open.
     let outcome = match reply.await {
-        Ok(outcome) => outcome.await.unwrap_or(Err(AppendError::TimedOut)),
+        Ok(Begun::Appending(outcome)) => outcome.await.unwrap_or(Err(AppendError::TimedOut)),
+        Ok(Begun::Unverified(_, unverified)) => {
+            Err(AppendError::Unverified { producer: unverified.producer })
+        }
         Err(_) => Err(AppendError::TimedOut),
     };
     match outcome {

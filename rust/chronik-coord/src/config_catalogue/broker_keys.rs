@@ -299,7 +299,7 @@ static TRANSACTIONS: &[ConfigKey] = &[
     int("producer.id.expiration.ms", "86400000").at_least(1).cluster_wide(),
     int("transaction.abort.timed.out.transaction.cleanup.interval.ms", "10000").at_least(1),
     int("transaction.max.timeout.ms", "900000").at_least(1),
-    boolean("transaction.partition.verification.enable", "true").cluster_wide(),
+    boolean("transaction.partition.verification.enable", "true").cluster_wide().works(),
     int("transaction.remove.expired.transaction.cleanup.interval.ms", "3600000").at_least(1),
     int("transaction.state.log.load.buffer.size", "5242880").at_least(1),
     int("transaction.state.log.min.isr", "2").at_least(1),
