@@ -50,11 +50,13 @@ pub enum Rule {
     MetaRegress,
     /// Transactions that each must come before the other.
     G1c,
+    /// A producer that had been replaced succeeded, or two were given one epoch.
+    Zombie,
 }
 
 impl Rule {
     /// All rules, in the order in which a verdict shows them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::LostWrite,
         Self::Unseen,
         Self::G1a,
@@ -76,6 +78,7 @@ impl Rule {
         Self::OffsetRegress,
         Self::MetaRegress,
         Self::G1c,
+        Self::Zombie,
     ];
 
     /// The name, as tests and corpus files write it.
@@ -102,6 +105,7 @@ impl Rule {
             Self::OffsetRegress => "offset-regress",
             Self::MetaRegress => "meta-regress",
             Self::G1c => "g1c",
+            Self::Zombie => "zombie",
         }
     }
 
@@ -135,6 +139,7 @@ impl Rule {
             Self::OffsetRegress => "a committed consumer offset was lost, or an older one came back",
             Self::MetaRegress => "a topic disappeared without being deleted, or came back",
             Self::G1c => "transactions depend on each other in a circle",
+            Self::Zombie => "a producer that another one had replaced succeeded, or two were given one epoch",
         }
     }
 

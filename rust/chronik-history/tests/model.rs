@@ -3,7 +3,8 @@
 
 use chronik_history::model::{Options, generate};
 use chronik_history::{
-    Call, Event, FetchResult, History, Isolation, Operation, Record, Rule, SendResult, Status, check,
+    Call, Event, FetchResult, History, InitArgs, InitResult, Isolation, Operation, Record, Rule, SendResult,
+    Status, check,
 };
 use proptest::prelude::*;
 
@@ -255,7 +256,23 @@ fn counted_too_early(history: &mut History, seed: u64) -> Option<&'static [Rule]
     Some(&[Rule::Phantom])
 }
 
-const SPOILS: [(&str, Spoil); 14] = [
+fn replaced_and_accepted(history: &mut History, seed: u64) -> Option<&'static [Rule]> {
+    let in_transaction = |event: &Event| match &event.operation {
+        Operation::Send(Call { args, .. }) => event.is_ok() && args.transaction.is_some(),
+        _ => false,
+    };
+    let place = pick(&places(history, in_transaction), seed)?;
+    let (client, invoked_ns) = (history.events[place].client.clone(), history.events[place].invoked_ns);
+    let args = InitArgs { transactional_id: Some(client), bound_ms: None };
+    let result = Some(InitResult { id: 1_000_000, epoch: 0 });
+    let init = Operation::Init(Call { args, result });
+    let mut event = Event::invoked(invoked_ns - 1, "another", "", init);
+    (event.returned_ns, event.status) = (Some(invoked_ns - 1), Status::Ok);
+    history.push(event);
+    Some(&[Rule::Zombie])
+}
+
+const SPOILS: [(&str, Spoil); 15] = [
     ("stale watermark", stale_watermark),
     ("false empty", false_empty),
     ("hole in an answer", hole_in_an_answer),
@@ -270,6 +287,7 @@ const SPOILS: [(&str, Spoil); 14] = [
     ("late answer", late_answer),
     ("forgotten topic", forgotten_topic),
     ("counted too early", counted_too_early),
+    ("replaced and accepted", replaced_and_accepted),
 ];
 
 proptest! {

@@ -22,9 +22,10 @@ const UNKNOWN_TOPIC: [i16; 2] = [3, 100];
 /// clients take for fatal.
 fn allowed(operation: &Operation) -> &'static [i16] {
     match operation {
-        Operation::Send(_) => {
-            &[2, 3, 6, 7, 10, 17, 18, 19, 20, 21, 29, 32, 45, 46, 47, 48, 49, 51, 53, 56, 59, 76, 87, 90, 100]
-        }
+        Operation::Send(_) => &[
+            2, 3, 6, 7, 10, 17, 18, 19, 20, 21, 29, 32, 45, 46, 47, 48, 49, 51, 53, 56, 59, 76, 87, 90, 100,
+            120,
+        ],
         Operation::Fetch(_) => &[1, 3, 6, 9, 29, 56, 70, 71, 74, 75, 78, 100, 106],
         Operation::List(_) | Operation::EpochEnd(_) => &[3, 5, 6, 9, 29, 56, 74, 75, 78, 100],
         Operation::Create(_) | Operation::Delete(_) => {
@@ -32,10 +33,10 @@ fn allowed(operation: &Operation) -> &'static [i16] {
         }
         Operation::Meta(_) => &[3, 5, 17, 29, 31, 100],
         Operation::Init(_) => &[7, 14, 15, 16, 29, 31, 42, 47, 48, 49, 50, 51, 53, 89, 90],
-        Operation::End(_) => &[7, 14, 15, 16, 29, 47, 48, 49, 51, 53, 59, 90],
+        Operation::End(_) => &[7, 14, 15, 16, 29, 47, 48, 49, 51, 53, 59, 90, 120],
         Operation::TxnOffsetCommit(_) | Operation::Commit(_) => &[
             3, 7, 12, 14, 15, 16, 22, 24, 25, 27, 28, 29, 30, 42, 47, 48, 49, 51, 53, 69, 82, 90, 100, 110,
-            113,
+            113, 120,
         ],
         Operation::OffsetFetch(_) => &[3, 14, 15, 16, 24, 25, 29, 30, 69, 82, 88, 100, 110, 113],
         _ => &[],

@@ -21,6 +21,7 @@ mod subjects;
 mod topics;
 mod transactions;
 mod values;
+mod zombies;
 
 pub use describe::describe;
 
@@ -51,6 +52,7 @@ pub fn check(history: &History) -> Verdict {
     }
     codes::judge_all(&mut findings, &subjects);
     topics::judge(&mut findings, &subjects);
+    zombies::judge(&mut findings, &subjects);
     dependencies.judge(&mut findings, &subjects, &transactions);
     findings.into_verdict(statistics(history, &subjects))
 }

@@ -18,9 +18,9 @@ use crate::verdict::Rule;
 pub(super) struct ValueId(u32);
 
 /// Error codes after which a Produce certainly stored nothing.
-const NOTHING_APPENDED: [i16; 30] = [
+const NOTHING_APPENDED: [i16; 31] = [
     2, 3, 5, 6, 10, 17, 18, 19, 21, 29, 32, 35, 42, 43, 45, 47, 48, 49, 51, 53, 56, 59, 67, 74, 75, 76, 87,
-    90, 100, 103,
+    90, 100, 103, 120,
 ];
 
 /// What a send promises.

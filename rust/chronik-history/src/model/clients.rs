@@ -3,9 +3,9 @@
 use super::{Options, World};
 use crate::event::Status;
 use crate::operation::{
-    ACKS_ALL, AssignArgs, BeginArgs, Call, CommitArgs, EARLIEST, EndArgs, FetchArgs, FetchResult, Isolation,
-    LATEST, ListArgs, ListResult, MetaArgs, MetaResult, OffsetFetchArgs, OffsetFetchResult, Operation,
-    Producer, SendArgs, SendResult,
+    ACKS_ALL, AssignArgs, BeginArgs, Call, CommitArgs, EARLIEST, EndArgs, FetchArgs, FetchResult, InitArgs,
+    InitResult, Isolation, LATEST, ListArgs, ListResult, MetaArgs, MetaResult, OffsetFetchArgs,
+    OffsetFetchResult, Operation, Producer, SendArgs, SendResult,
 };
 use crate::text::Text;
 
@@ -19,8 +19,8 @@ enum Kind {
     Plain,
     /// Sends with sequences.
     Idempotent { id: i64, sequences: Vec<i32> },
-    /// Sends in transactions; the open one, if any.
-    Transactional { id: i64, sequences: Vec<i32>, open: Option<usize> },
+    /// Sends in transactions; the open one, if any. Takes a producer id first, and another one now and then.
+    Transactional { id: Option<i64>, sequences: Vec<i32>, open: Option<usize> },
     /// Reads one partition on and on.
     Follows { place: usize, isolation: Isolation, position: Option<i64> },
     /// Asks for anything anywhere.
@@ -59,9 +59,9 @@ impl Client {
             let kind = Kind::Idempotent { id, sequences: vec![0; partitions] };
             clients.push(Self::new(format!("idempotent-{id}"), kind));
         }
-        for id in 10..if options.transactions { 12 } else { 10 } {
-            let kind = Kind::Transactional { id, sequences: vec![0; partitions], open: None };
-            clients.push(Self::new(format!("transactional-{id}"), kind));
+        for number in 0..if options.transactions { 2 } else { 0 } {
+            let kind = Kind::Transactional { id: None, sequences: vec![0; partitions], open: None };
+            clients.push(Self::new(format!("transactional-{number}"), kind));
         }
         for place in 0..partitions {
             for isolation in [Isolation::ReadUncommitted, Isolation::ReadCommitted] {
@@ -89,7 +89,7 @@ impl Client {
             Kind::Idempotent { id, sequences } => {
                 self.send(world, Some((*id, sequences)), None);
             }
-            Kind::Transactional { id, sequences, open } => self.transact(world, *id, sequences, open),
+            Kind::Transactional { id, sequences, open } => self.transact(world, id, sequences, open),
             Kind::Follows { place, isolation, position } => self.follow(world, *place, *isolation, position),
             Kind::Asks => self.ask(world),
             Kind::Commits { committed } => self.commit(world, committed),
@@ -143,7 +143,18 @@ impl Client {
         world.record(self, &key, Operation::Send(Call { args, result }), status, error);
     }
 
-    fn transact(&mut self, world: &mut World, id: i64, sequences: &mut Vec<i32>, open: &mut Option<usize>) {
+    fn transact(
+        &mut self,
+        world: &mut World,
+        id: &mut Option<i64>,
+        sequences: &mut Vec<i32>,
+        open: &mut Option<usize>,
+    ) {
+        let Some(present) = id.filter(|_| open.is_some() || world.random.chance(90)) else {
+            *id = Some(self.init(world));
+            sequences.fill(0);
+            return;
+        };
         match *open {
             None => {
                 let transaction = world.transactions.len();
@@ -159,8 +170,18 @@ impl Client {
                 self.end(world, transaction, commit, status);
                 *open = None;
             }
-            Some(transaction) => self.send(world, Some((id, sequences)), Some(transaction)),
+            Some(transaction) => self.send(world, Some((present, sequences)), Some(transaction)),
         }
+    }
+
+    /// Begins as a new producer, under an id of its own.
+    fn init(&mut self, world: &mut World) -> i64 {
+        world.producer_ids += 1;
+        let id = world.producer_ids;
+        let args = InitArgs { transactional_id: Some(self.name.clone()), bound_ms: None };
+        let init = Operation::Init(Call { args, result: Some(InitResult { id, epoch: 0 }) });
+        world.record(self, &Text::default(), init, Status::Ok, 0);
+        id
     }
 
     fn end(&mut self, world: &mut World, transaction: usize, commit: bool, status: Status) {

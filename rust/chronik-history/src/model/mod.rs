@@ -85,6 +85,8 @@ struct World {
     random: Random,
     partitions: Vec<Partition>,
     values: u64,
+    /// The last producer id given out; those below belong to producers without transactions.
+    producer_ids: i64,
     /// Names of the transactions so far.
     transactions: Vec<Text>,
     history: History,
@@ -97,6 +99,7 @@ impl World {
             random: Random(options.seed),
             partitions: Vec::new(),
             values: 0,
+            producer_ids: 9,
             transactions: Vec::new(),
             history: History::default(),
         };
