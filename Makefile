@@ -9,7 +9,8 @@
 #   make fuzz    the fuzz targets, guided by coverage; needs nightly Rust
 #
 # Everything is made under this folder: .venv (Python) and target (Rust). Needs a C compiler, Rust and Python 3.10 or
-# newer; nothing else, no root. `make help` lists the smaller pieces.
+# newer, no root; clients in Java, Go and JavaScript are tested where these are installed. `make help` lists the smaller
+# pieces.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -133,8 +134,12 @@ stubs: ## the stubs against the module as it is installed
 test-rust: ## the Rust tests
 	$(CARGO) test --locked --workspace --quiet
 
+.PHONY: clients
+clients: venv ## the programs of clients in other languages, each where its language is installed
+	cd tests && ../$(BIN)/python -m clients.builds
+
 .PHONY: test-python
-test-python: ## the Python tests against the installed wheel
+test-python: clients ## the Python tests against the installed wheel
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 .PHONY: clean
