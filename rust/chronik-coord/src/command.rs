@@ -9,8 +9,12 @@ use chronik_wire::types::{DirectoryId, NodeId, PartitionIndex, TopicId};
 use crate::codec::{self, CodecError, Coded, Reader, coded_struct};
 use crate::limits;
 
+mod partitions;
+mod quotas;
 mod reassignment;
 
+pub use partitions::{CreatePartitions, MorePartitions};
+pub use quotas::{AlterQuotas, EntityKind, QuotaChange, QuotaEntity, QuotaValue};
 pub use reassignment::{AlterReassignment, AlterReassignments, ArrivedPartition, DrainBroker};
 
 /// The version byte in front of every command.
@@ -98,6 +102,10 @@ pub enum Action {
         /// The broker.
         id: NodeId,
     },
+    /// Lets topics grow, each on its own.
+    CreatePartitions(CreatePartitions),
+    /// Changes quotas of clients, each entity on its own, all or nothing within one.
+    AlterQuotas(AlterQuotas),
 }
 
 impl Coded for Action {
@@ -149,6 +157,14 @@ impl Coded for Action {
                 out.push(10);
                 id.put(out);
             }
+            Action::CreatePartitions(create) => {
+                out.push(11);
+                create.put(out);
+            }
+            Action::AlterQuotas(alter) => {
+                out.push(12);
+                alter.put(out);
+            }
         }
     }
 
@@ -165,6 +181,8 @@ impl Coded for Action {
             8 => Action::CompleteReassignments { arrived: Coded::get(from)? },
             9 => Action::DrainBroker(Coded::get(from)?),
             10 => Action::ReadmitBroker { id: Coded::get(from)? },
+            11 => Action::CreatePartitions(Coded::get(from)?),
+            12 => Action::AlterQuotas(Coded::get(from)?),
             value => return Err(CodecError::Unknown { what: "action", value: value.into() }),
         })
     }

@@ -13,7 +13,7 @@ use chronik_wire::types::{NodeId, Offset, PartitionIndex, PartitionKey, TopicId}
 
 use crate::assignment::{Assignment, Member};
 use crate::codec::coded_struct;
-use crate::command::BrokerRegistration;
+use crate::command::{BrokerRegistration, QuotaEntity, QuotaValue};
 use crate::quorum::{self, Seat, metadata_generation};
 
 /// A registered broker.
@@ -70,6 +70,8 @@ pub struct MetaImage {
     quorum: Arc<BTreeMap<NodeId, Seat>>,
     /// Brokers that are being emptied.
     draining: Arc<BTreeSet<NodeId>>,
+    /// Quotas of clients, by whom they are for.
+    pub quotas: Arc<BTreeMap<QuotaEntity, BTreeMap<String, QuotaValue>>>,
     partition_count: usize,
 }
 
@@ -85,6 +87,7 @@ impl Default for MetaImage {
             broker_configs: Arc::default(),
             quorum: Arc::default(),
             draining: Arc::default(),
+            quotas: Arc::default(),
             partition_count: 0,
         }
     }
@@ -251,6 +254,15 @@ impl MetaImage {
             all.remove(&node);
         } else {
             all.insert(node, configs);
+        }
+    }
+
+    pub(crate) fn set_quotas(&mut self, entity: QuotaEntity, quotas: BTreeMap<String, QuotaValue>) {
+        let all = Arc::make_mut(&mut self.quotas);
+        if quotas.is_empty() {
+            all.remove(&entity);
+        } else {
+            all.insert(entity, quotas);
         }
     }
 

@@ -35,9 +35,10 @@ pub use apply::topics::check_topic_name;
 pub use assignment::{Assignment, Member};
 pub use codec::CodecError;
 pub use command::{
-    Action, AlterConfigs, AlterReassignment, AlterReassignments, ArrivedPartition, BrokerRegistration,
-    Change, Command, CommandId, ConfigChange, ConfigOp, ConfigResource, CreateTopics, DeleteTopics,
-    DrainBroker, Endpoint, NewTopic, OpKind, TopicDefaults, TopicRef,
+    Action, AlterConfigs, AlterQuotas, AlterReassignment, AlterReassignments, ArrivedPartition,
+    BrokerRegistration, Change, Command, CommandId, ConfigChange, ConfigOp, ConfigResource, CreatePartitions,
+    CreateTopics, DeleteTopics, DrainBroker, Endpoint, EntityKind, MorePartitions, NewTopic, OpKind,
+    QuotaChange, QuotaEntity, QuotaValue, TopicDefaults, TopicRef,
 };
 pub use controller::Controller;
 pub use image::{Broker, MetaImage, Topic};

@@ -75,6 +75,10 @@ pub enum ReplyBody {
     ConfigsAltered(Vec<(ConfigResource, Result<(), ItemError>)>),
     /// Per partition of a change of reassignments.
     ReassignmentsAltered(Vec<Result<(), ItemError>>),
+    /// Per topic that should grow, its id.
+    PartitionsCreated(Vec<Result<TopicId, ItemError>>),
+    /// Per entity.
+    QuotasAltered(Vec<Result<(), ItemError>>),
     /// A block of producer ids.
     ProducerIds {
         /// The first id of the block.
@@ -91,7 +95,8 @@ impl ReplyBody {
             ReplyBody::TopicsCreated(items) => items.len().max(1),
             ReplyBody::TopicsDeleted(items) => items.len().max(1),
             ReplyBody::ConfigsAltered(items) => items.len().max(1),
-            ReplyBody::ReassignmentsAltered(items) => items.len().max(1),
+            ReplyBody::ReassignmentsAltered(items) | ReplyBody::QuotasAltered(items) => items.len().max(1),
+            ReplyBody::PartitionsCreated(items) => items.len().max(1),
             ReplyBody::Rejected(_)
             | ReplyBody::Done
             | ReplyBody::ClusterId(_)
@@ -146,6 +151,14 @@ impl Coded for ReplyBody {
                 out.push(7);
                 items.put(out);
             }
+            ReplyBody::PartitionsCreated(items) => {
+                out.push(8);
+                items.put(out);
+            }
+            ReplyBody::QuotasAltered(items) => {
+                out.push(9);
+                items.put(out);
+            }
         }
     }
 
@@ -159,6 +172,8 @@ impl Coded for ReplyBody {
             5 => ReplyBody::ConfigsAltered(Coded::get(from)?),
             6 => ReplyBody::ProducerIds { first: Coded::get(from)?, count: Coded::get(from)? },
             7 => ReplyBody::ReassignmentsAltered(Coded::get(from)?),
+            8 => ReplyBody::PartitionsCreated(Coded::get(from)?),
+            9 => ReplyBody::QuotasAltered(Coded::get(from)?),
             value => return Err(CodecError::Unknown { what: "reply", value: value.into() }),
         })
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use chronik_wire::types::{NodeId, Offset};
 
+use crate::apply::quotas::Quotas;
 use crate::assignment::Assignment;
 use crate::codec::{CodecError, coded_struct};
 use crate::command::{BrokerRegistration, CommandId};
@@ -16,7 +17,7 @@ use crate::quorum::Seat;
 use crate::reply::CommandReply;
 
 /// The version byte in front of every snapshot.
-pub(crate) const SNAPSHOT_VERSION: u8 = 3;
+pub(crate) const SNAPSHOT_VERSION: u8 = 4;
 
 /// The form of the state in a snapshot.
 pub(crate) struct Stored {
@@ -29,6 +30,7 @@ pub(crate) struct Stored {
     pub(crate) topics: Vec<Topic>,
     pub(crate) seats: BTreeMap<NodeId, Seat>,
     pub(crate) draining: Vec<NodeId>,
+    pub(crate) quotas: Quotas,
     pub(crate) replies: Vec<(CommandId, CommandReply)>,
 }
 coded_struct!(Stored {
@@ -41,6 +43,7 @@ coded_struct!(Stored {
     topics: Vec<Topic>,
     seats: BTreeMap<NodeId, Seat>,
     draining: Vec<NodeId>,
+    quotas: Quotas,
     replies: Vec<(CommandId, CommandReply)>,
 });
 
@@ -61,6 +64,7 @@ impl Stored {
             topics: image.topics().map(|topic| Topic::clone(topic)).collect(),
             seats: image.seats().clone(),
             draining: image.draining().iter().copied().collect(),
+            quotas: Quotas::clone(&image.quotas),
             replies,
         }
     }
@@ -99,6 +103,12 @@ impl Stored {
         }
         let draining: BTreeSet<NodeId> = self.draining.into_iter().collect();
         image.restore_seats(self.seats, draining);
+        for (entity, quotas) in self.quotas {
+            if quotas.is_empty() {
+                return Err(CodecError::Inconsistent("an entity has an empty set of quotas"));
+            }
+            image.set_quotas(entity, quotas);
+        }
         Ok(image)
     }
 }

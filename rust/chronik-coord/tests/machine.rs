@@ -3,9 +3,9 @@
 mod common;
 
 use chronik_coord::{
-    Action, AlterConfigs, Change, CodecError, Command, CommandId, CommandReply, ConfigChange, ConfigOp,
-    ConfigResource, Controller, CreateTopics, DeleteTopics, NewTopic, OpKind, TopicDefaults, TopicRef,
-    limits,
+    Action, AlterConfigs, AlterQuotas, Change, CodecError, Command, CommandId, CommandReply, ConfigChange,
+    ConfigOp, ConfigResource, Controller, CreatePartitions, CreateTopics, DeleteTopics, MorePartitions,
+    NewTopic, OpKind, QuotaChange, QuotaValue, TopicDefaults, TopicRef, limits,
 };
 use chronik_wire::types::{NodeId, Offset, PartitionIndex, TopicId};
 use common::{Rig, broker, create, id, topic};
@@ -57,6 +57,21 @@ fn changes() -> impl Strategy<Value = Change> {
     prop_oneof![vec(configs(), 0..3).prop_map(Change::Replace), vec(op, 0..3).prop_map(Change::Incremental)]
 }
 
+fn growth() -> impl Strategy<Value = MorePartitions> {
+    let nodes = vec((0..5).prop_map(NodeId), 0..3);
+    (names(), 0..6, proptest::option::of(vec(nodes, 0..3)))
+        .prop_map(|(name, count, assignments)| MorePartitions { name, count, assignments })
+}
+
+fn quota_changes() -> impl Strategy<Value = QuotaChange> {
+    let kind = prop_oneof![Just("user"), Just("client-id"), Just("ip"), Just("cow")].prop_map(str::to_owned);
+    let entity = vec((kind, proptest::option::of("[a-b]{0,1}")), 0..3);
+    let key = prop_oneof![Just("producer_byte_rate"), Just("request_percentage"), Just("nonsense")];
+    let value = prop_oneof![Just(-1.0), Just(0.5), Just(7.0), Just(f64::NAN)];
+    let op = (key.prop_map(str::to_owned), proptest::option::of(value.prop_map(QuotaValue::new)));
+    (entity, vec(op, 0..3)).prop_map(|(entity, ops)| QuotaChange { entity, ops })
+}
+
 fn actions() -> impl Strategy<Value = Action> {
     let resource = prop_oneof![
         names().prop_map(ConfigResource::Topic),
@@ -76,6 +91,9 @@ fn actions() -> impl Strategy<Value = Action> {
         vec(reference, 0..3).prop_map(|topics| Action::DeleteTopics(DeleteTopics { topics })),
         vec(change, 0..3).prop_map(|resources| Action::AlterConfigs(AlterConfigs { resources })),
         (0..6).prop_map(|broker| Action::AllocateProducerIds { broker: NodeId(broker) }),
+        vec(growth(), 0..3)
+            .prop_map(|topics| Action::CreatePartitions(CreatePartitions { topics, live: vec![] })),
+        vec(quota_changes(), 0..3).prop_map(|entries| Action::AlterQuotas(AlterQuotas { entries })),
     ]
 }
 

@@ -4,6 +4,8 @@
 
 pub(crate) mod brokers;
 pub(crate) mod configs;
+pub(crate) mod partitions;
+pub(crate) mod quotas;
 pub(crate) mod reassignments;
 pub(crate) mod topics;
 
@@ -32,6 +34,11 @@ pub(crate) fn run(state: &mut State, action: &Action) -> ReplyBody {
             .map(|()| ReplyBody::ReassignmentsAltered(reassignments::alter(state, alter))),
         Action::CompleteReassignments { arrived } => {
             bounded(arrived.len()).map(|()| reassignments::complete(state, arrived))
+        }
+        Action::CreatePartitions(create) => bounded(create.topics.len())
+            .map(|()| ReplyBody::PartitionsCreated(partitions::create(state, create))),
+        Action::AlterQuotas(alter) => {
+            bounded(alter.entries.len()).map(|()| ReplyBody::QuotasAltered(quotas::alter(state, alter)))
         }
         Action::DrainBroker(drain) => reassignments::drain(state, drain),
         Action::ReadmitBroker { id } => reassignments::readmit(state, *id),

@@ -123,6 +123,18 @@ fn place(
     live: &[NodeId],
     defaults: TopicDefaults,
 ) -> Result<Vec<Assignment>, ItemError> {
+    let placement = circle(state, live);
+    let replicas =
+        replication_factor(topic.replication_factor, defaults.replication_factor, placement.broker_count())?;
+    let partitions = partition_count(topic.partitions, defaults.partitions)?;
+    let cursors = (0..partitions).map(|partition| state.cursor.wrapping_add(partition as u64));
+    Ok(cursors
+        .map(|cursor| Assignment::founded(placement.place(cursor, replicas), &state.image.brokers))
+        .collect())
+}
+
+/// The circle of brokers for new partitions, with leaders among those that are alive.
+pub(crate) fn circle<'a>(state: &'a State, live: &[NodeId]) -> Placement<'a> {
     let candidates = state.image.brokers.values().filter(|broker| !state.image.is_draining(broker.id));
     let racks = candidates.map(|broker| (broker.id, broker.rack.as_deref()));
     // A broker without a vote cannot lead: a partition with no other replica would never have a leader.
@@ -133,17 +145,10 @@ fn place(
     } else {
         live.iter().copied().filter(votes).collect()
     };
-    let placement = Placement::new(racks, &live);
-    let replicas =
-        replication_factor(topic.replication_factor, defaults.replication_factor, placement.broker_count())?;
-    let partitions = partition_count(topic.partitions, defaults.partitions)?;
-    let cursors = (0..partitions).map(|partition| state.cursor.wrapping_add(partition as u64));
-    Ok(cursors
-        .map(|cursor| Assignment::founded(placement.place(cursor, replicas), &state.image.brokers))
-        .collect())
+    Placement::new(racks, &live)
 }
 
-fn replication_factor(asked: i16, default: i16, brokers: usize) -> Result<usize, ItemError> {
+pub(crate) fn replication_factor(asked: i16, default: i16, brokers: usize) -> Result<usize, ItemError> {
     let wanted = match (asked, default) {
         (-1, -1) => REPLICATION_FACTOR_DEFAULT.min(brokers).try_into().unwrap_or(i16::MAX),
         (-1, default) => default,
@@ -159,7 +164,7 @@ fn replication_factor(asked: i16, default: i16, brokers: usize) -> Result<usize,
     }
 }
 
-fn partition_count(asked: i32, default: i32) -> Result<usize, ItemError> {
+pub(crate) fn partition_count(asked: i32, default: i32) -> Result<usize, ItemError> {
     let wanted = if asked == -1 { default } else { asked };
     match usize::try_from(wanted) {
         Ok(count) if (1..=limits::PARTITIONS_PER_TOPIC_MAX).contains(&count) => Ok(count),
@@ -192,25 +197,36 @@ fn check_manual_assignment(state: &State, topic: &NewTopic) -> Result<Vec<Assign
                 "partition {expected} is missing; partitions are numbered from 0 without gaps"
             ));
         }
-        if replicas.is_empty() {
-            return refuse(format!("partition {index} has no replica; name at least one broker"));
-        }
-        if replicas.len() != width || width > limits::REPLICAS_MAX {
-            return refuse(format!(
-                "partition {index} has {} replicas; every partition needs the same number, at most {}",
-                replicas.len(),
-                limits::REPLICAS_MAX
-            ));
-        }
-        if !repeated(replicas.iter()).is_empty() {
-            return refuse(format!("partition {index} names a broker twice"));
-        }
-        if let Some(unknown) = replicas.iter().find(|node| !state.image.brokers.contains_key(node)) {
-            return refuse(format!("partition {index} names broker {unknown}, which is not registered"));
-        }
-        partitions.push(Assignment::founded(replicas.clone(), &state.image.brokers));
+        partitions.push(check_replicas(state, partitions.len(), replicas, width)?);
     }
     Ok(partitions)
+}
+
+/// The assignment of a new partition to brokers chosen by hand, of which there must be `width`.
+pub(crate) fn check_replicas(
+    state: &State,
+    index: usize,
+    replicas: &[NodeId],
+    width: usize,
+) -> Result<Assignment, ItemError> {
+    let refuse = |message: String| Err(ItemError::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
+    if replicas.is_empty() {
+        return refuse(format!("partition {index} has no replica; name at least one broker"));
+    }
+    if replicas.len() != width || width > limits::REPLICAS_MAX {
+        return refuse(format!(
+            "partition {index} has {} replicas; every partition needs the same number, at most {}",
+            replicas.len(),
+            limits::REPLICAS_MAX
+        ));
+    }
+    if !repeated(replicas.iter()).is_empty() {
+        return refuse(format!("partition {index} names a broker twice"));
+    }
+    if let Some(unknown) = replicas.iter().find(|node| !state.image.brokers.contains_key(node)) {
+        return refuse(format!("partition {index} names broker {unknown}, which is not registered"));
+    }
+    Ok(Assignment::founded(replicas.to_vec(), &state.image.brokers))
 }
 
 fn check_cluster_limits(state: &State, partitions: usize) -> Result<(), ItemError> {
@@ -221,12 +237,18 @@ fn check_cluster_limits(state: &State, partitions: usize) -> Result<(), ItemErro
             limits::TOPICS_MAX
         ));
     }
-    let total = state.image.partition_count() + partitions;
+    check_partition_limit(state, partitions)
+}
+
+/// Demands room for so many more partitions.
+pub(crate) fn check_partition_limit(state: &State, added: usize) -> Result<(), ItemError> {
+    let total = state.image.partition_count() + added;
     if total > limits::PARTITIONS_MAX {
-        return refuse(format!(
+        let message = format!(
             "the cluster would hold {total} partitions; the limit is {}, delete some first",
             limits::PARTITIONS_MAX
-        ));
+        );
+        return Err(ItemError::new(ErrorCode::POLICY_VIOLATION, message));
     }
     Ok(())
 }

@@ -1,0 +1,155 @@
+//! Topics that grow, and quotas: what the controller accepts, refuses and remembers.
+
+mod common;
+
+use chronik_coord::{
+    Action, AlterQuotas, Controller, CreatePartitions, EntityKind, ItemError, MorePartitions, QuotaChange,
+    QuotaEntity, QuotaValue, ReplyBody,
+};
+use chronik_wire::error_code::ErrorCode;
+use chronik_wire::types::NodeId;
+use common::{Rig, topic};
+
+fn grow(rig: &mut Rig, wishes: Vec<MorePartitions>) -> Vec<Option<ErrorCode>> {
+    let action = Action::CreatePartitions(CreatePartitions { topics: wishes, live: vec![] });
+    match rig.run(action).body {
+        ReplyBody::PartitionsCreated(outcomes) => {
+            outcomes.into_iter().map(|outcome| outcome.err().map(|error| error.code)).collect()
+        }
+        other => panic!("no growth: {other:?}"),
+    }
+}
+
+fn more(name: &str, count: i32, by_hand: Option<&[&[i32]]>) -> MorePartitions {
+    let nodes = |nodes: &&[i32]| nodes.iter().copied().map(NodeId).collect();
+    MorePartitions {
+        name: name.into(),
+        count,
+        assignments: by_hand.map(|assignments| assignments.iter().map(nodes).collect()),
+    }
+}
+
+fn rig() -> Rig {
+    let mut rig = Rig::new(3);
+    let mut new = topic("t", 7);
+    (new.partitions, new.replication_factor) = (2, 2);
+    assert_eq!(rig.create(new), None);
+    rig
+}
+
+#[test]
+fn new_partitions_have_the_replication_factor_of_the_old_and_leave_those_alone() {
+    let mut rig = rig();
+    let before = rig.controller.image().topic("t").expect("there").partitions.clone();
+    assert_eq!(grow(&mut rig, vec![more("t", 5, None)]), [None]);
+    let image = rig.controller.image();
+    let after = &image.topic("t").expect("there").partitions;
+    assert_eq!((after.len(), &after[..2], image.partition_count()), (5, &before[..], 5));
+    assert!(after.iter().all(|partition| partition.replicas.len() == 2));
+    let leaders: std::collections::BTreeSet<_> = after.iter().map(|partition| partition.designated).collect();
+    assert_eq!(leaders.len(), 3, "leaders go on round the circle: {after:?}");
+}
+
+#[test]
+fn replicas_chosen_by_hand_are_taken_in_order() {
+    let mut rig = rig();
+    assert_eq!(grow(&mut rig, vec![more("t", 4, Some(&[&[3, 1], &[2, 3]]))]), [None]);
+    let image = rig.controller.image();
+    let chosen: Vec<_> =
+        image.topic("t").expect("there").partitions[2..].iter().map(|held| held.replicas.clone()).collect();
+    assert_eq!(chosen, [vec![NodeId(3), NodeId(1)], vec![NodeId(2), NodeId(3)]]);
+}
+
+#[test]
+fn bad_growth_gets_kafkas_codes_and_changes_nothing() {
+    let mut rig = rig();
+    let assigned = ErrorCode::INVALID_REPLICA_ASSIGNMENT;
+    let cases: Vec<(MorePartitions, ErrorCode)> = vec![
+        (more("absent", 3, None), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+        (more("t", 2, None), ErrorCode::INVALID_PARTITIONS),
+        (more("t", 1, None), ErrorCode::INVALID_PARTITIONS),
+        (more("t", -1, None), ErrorCode::INVALID_PARTITIONS),
+        (more("t", 10_001, None), ErrorCode::INVALID_PARTITIONS),
+        (more("t", 4, Some(&[&[1, 2]])), assigned),
+        (more("t", 3, Some(&[&[1]])), assigned),
+        (more("t", 3, Some(&[&[1, 1]])), assigned),
+        (more("t", 3, Some(&[&[1, 9]])), assigned),
+        (more("t", 3, Some(&[&[]])), assigned),
+    ];
+    for (wish, expected) in cases {
+        assert_eq!(grow(&mut rig, vec![wish.clone()]), [Some(expected)], "{wish:?}");
+    }
+    let twice = grow(&mut rig, vec![more("t", 3, None), more("t", 4, None)]);
+    assert_eq!(twice, [Some(ErrorCode::INVALID_REQUEST); 2]);
+    assert_eq!(rig.controller.image().partition_count(), 2);
+}
+
+type Named<'a> = (&'a str, Option<&'a str>);
+
+fn change(entity: &[Named<'_>], ops: &[(&str, Option<f64>)]) -> QuotaChange {
+    QuotaChange {
+        entity: entity.iter().map(|(kind, name)| ((*kind).to_owned(), name.map(str::to_owned))).collect(),
+        ops: ops.iter().map(|(name, value)| ((*name).to_owned(), value.map(QuotaValue::new))).collect(),
+    }
+}
+
+fn alter(rig: &mut Rig, entries: Vec<QuotaChange>) -> Vec<Result<(), ItemError>> {
+    match rig.run(Action::AlterQuotas(AlterQuotas { entries })).body {
+        ReplyBody::QuotasAltered(outcomes) => outcomes,
+        other => panic!("no quotas: {other:?}"),
+    }
+}
+
+#[test]
+fn quotas_are_kept_changed_removed_and_restored() {
+    let mut rig = Rig::new(1);
+    let client = [("client-id", Some("a"))];
+    let set = change(&client, &[("producer_byte_rate", Some(10.0)), ("request_percentage", Some(0.5))]);
+    let default = change(&[("user", None), ("client-id", None)], &[("consumer_byte_rate", Some(5.0))]);
+    assert_eq!(alter(&mut rig, vec![set, default]), [Ok(()), Ok(())]);
+    let entity = QuotaEntity::from([(EntityKind::ClientId, Some("a".to_owned()))]);
+    assert_eq!(rig.controller.image().quotas[&entity]["producer_byte_rate"].get(), 10.0);
+    assert_eq!(rig.controller.image().quotas.len(), 2);
+
+    let restored = Controller::restore(&rig.controller.snapshot()).expect("a snapshot");
+    assert_eq!(restored, rig.controller);
+
+    let less = change(&client, &[("producer_byte_rate", None), ("request_percentage", Some(1.5))]);
+    assert_eq!(alter(&mut rig, vec![less]), [Ok(())]);
+    assert_eq!(rig.controller.image().quotas[&entity].len(), 1);
+    let none = change(&client, &[("request_percentage", None), ("consumer_byte_rate", None)]);
+    assert_eq!(alter(&mut rig, vec![none]), [Ok(())]);
+    assert!(!rig.controller.image().quotas.contains_key(&entity), "nothing empty is kept");
+}
+
+#[test]
+fn quotas_that_make_no_sense_are_refused_and_change_nothing() {
+    let mut rig = Rig::new(1);
+    let rate = [("producer_byte_rate", Some(1.0))];
+    let cases = [
+        change(&[], &rate),
+        change(&[("cow", Some("a"))], &rate),
+        change(&[("user", Some(""))], &rate),
+        change(&[("user", Some("a")), ("user", Some("b"))], &rate),
+        change(&[("ip", Some("1.2.3.4")), ("user", Some("a"))], &rate),
+        change(&[("ip", Some("1.2.3.4"))], &rate),
+        change(&[("user", Some("a"))], &[("connection_creation_rate", Some(1.0))]),
+        change(&[("user", Some("a"))], &[("nonsense", Some(1.0))]),
+        change(&[("user", Some("a"))], &[("nonsense", None)]),
+        change(&[("user", Some("a"))], &[("producer_byte_rate", Some(0.0))]),
+        change(&[("user", Some("a"))], &[("producer_byte_rate", Some(1.5))]),
+        change(&[("user", Some("a"))], &[("request_percentage", Some(f64::NAN))]),
+        change(&[("ip", None)], &[("connection_creation_rate", Some(3e9))]),
+        change(
+            &[("user", Some("a"))],
+            &[("consumer_byte_rate", Some(1.0)), ("producer_byte_rate", Some(-1.0))],
+        ),
+    ];
+    for case in cases {
+        let outcome = alter(&mut rig, vec![case.clone()]).pop().expect("one outcome");
+        assert_eq!(outcome.map_err(|error| error.code), Err(ErrorCode::INVALID_REQUEST), "{case:?}");
+    }
+    let same = || change(&[("user", Some("a"))], &rate);
+    assert!(alter(&mut rig, vec![same(), same()]).iter().all(Result::is_err));
+    assert!(rig.controller.image().quotas.is_empty());
+}
