@@ -100,6 +100,12 @@ impl InSync {
         nodes.filter(move |node| self.contains(*node, lag_max_ms, now_ms))
     }
 
+    /// How long ago a member was heard, and how long ago it certainly held everything; none of a node that is no member.
+    pub(crate) fn silence_and_lag_ms(&self, node: NodeId, now_ms: u64) -> Option<(u64, u64)> {
+        let member = self.members.iter().find(|member| member.node == node)?;
+        Some((now_ms.saturating_sub(member.heard_ms), now_ms.saturating_sub(member.caught_up_ms)))
+    }
+
     /// Whether a member was heard within `within_ms`.
     pub(crate) fn heard_within(&self, node: NodeId, within_ms: u64, now_ms: u64) -> bool {
         let member = self.members.iter().find(|member| member.node == node);

@@ -63,6 +63,9 @@ pub struct FollowerProgress {
     pub active: bool,
     /// Counts for `min.insync.replicas`.
     pub in_sync: bool,
+    /// How long ago it was heard and how long ago it certainly held everything, in milliseconds, where the leader
+    /// keeps account of it.
+    pub silence_and_lag_ms: Option<(u64, u64)>,
 }
 
 /// The first batch at or after a time.
@@ -136,6 +139,7 @@ impl Replica {
                         && learner
                             .unwrap_or_else(|| self.in_sync.heard_within(node, active_ms, shared.now_ms)),
                     in_sync: self.in_sync.contains(node, lag_max_ms, shared.now_ms),
+                    silence_and_lag_ms: self.in_sync.silence_and_lag_ms(node, shared.now_ms),
                 }
             })
             .collect()
