@@ -86,7 +86,14 @@ impl Hosts {
         R: Send + 'static,
         F: FnOnce(&mut Host) -> R + Send + 'static,
     {
-        let shard = Self::shard_of(key, self.senders.len());
+        self.ask(Self::shard_of(key, self.senders.len()), task)
+    }
+
+    fn ask<R, F>(&self, shard: usize, task: F) -> HostReply<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Host) -> R + Send + 'static,
+    {
         if shard == self.own_shard {
             return HostReply::Here(Some(task(&mut self.own.borrow_mut())));
         }
@@ -111,6 +118,15 @@ impl Hosts {
             }
         }
         task(&mut self.own.borrow_mut());
+    }
+
+    /// Asks the host of every shard of this node, in order of the shards. The tasks are under way when this returns.
+    pub fn ask_each<R, F>(&self, task: F) -> Vec<HostReply<R>>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Host) -> R + Clone + Send + 'static,
+    {
+        (0..self.senders.len().max(1)).map(|shard| self.ask(shard, task.clone())).collect()
     }
 
     /// This shard's own host, for the edge and for start-up.

@@ -26,6 +26,7 @@ pub mod limits;
 mod membership;
 mod meta;
 mod node_state;
+mod parked;
 mod partition_fetch;
 mod peer;
 mod preferred_replica;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use chronik_mutants::{Mutant, planted};
-use chronik_replica::{GateError, GateErrorKind, GatePass, Role, Waiter};
+use chronik_replica::{GateError, GateErrorKind, GatePass, Role};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::common::LeaderIdAndEpoch;
 use chronik_wire::messages::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
@@ -29,9 +29,9 @@ use crate::broker::Broker;
 use crate::connection::CloseReason;
 use crate::counters::count;
 use crate::fetch_session::{PlanKind, Wanted};
-use crate::hosts::Hosts;
 use crate::leader_hint::endpoints;
 use crate::limits;
+use crate::parked::Parked;
 use crate::partition_fetch::{
     Admission, FetchSpec, Racks, Served, admit, gate_failed, redirected, refused, serve,
 };
@@ -447,34 +447,6 @@ impl Part {
             } else {
                 &counters.fetches_served_as_follower
             });
-        }
-    }
-}
-
-/// Keeps a waiter parked at partitions, also when the client goes away in the middle.
-struct Parked {
-    hosts: Hosts,
-    keys: Vec<PartitionKey>,
-    waiter: Arc<Waiter>,
-}
-
-impl Parked {
-    async fn new(hosts: Hosts, keys: Vec<PartitionKey>) -> Parked {
-        let parked = Parked { hosts, keys, waiter: Waiter::new() };
-        for key in &parked.keys {
-            let (key, waiter) = (*key, Arc::clone(&parked.waiter));
-            // A replica that is gone by now shows at the next look.
-            let _ = parked.hosts.with(key, move |host| host.park(key, &waiter)).await;
-        }
-        parked
-    }
-}
-
-impl Drop for Parked {
-    fn drop(&mut self) {
-        for key in &self.keys {
-            let (key, waiter) = (*key, Arc::clone(&self.waiter));
-            drop(self.hosts.with(key, move |host| host.unpark(key, &waiter)));
         }
     }
 }
