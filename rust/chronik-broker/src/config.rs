@@ -37,3 +37,16 @@ pub struct BrokerConfig {
     /// Index of this broker's shard.
     pub shard: usize,
 }
+
+/// What the directory of a node is called that keeps everything in memory.
+const IN_MEMORY: &str = "memory";
+
+impl BrokerConfig {
+    /// The directory of this node's replicas, as clients are told: the first of `log.dirs`, which the edge fills in for
+    /// a node with a disk.
+    pub(crate) fn log_dir(&self) -> String {
+        let configured = ["log.dirs", "log.dir"].iter().find_map(|name| self.broker_config.get(*name));
+        let first = configured.and_then(|dirs| dirs.split(',').map(str::trim).find(|dir| !dir.is_empty()));
+        first.unwrap_or(IN_MEMORY).to_owned()
+    }
+}

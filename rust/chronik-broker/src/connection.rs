@@ -14,6 +14,8 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// Accepted on the node's pinned address: Metadata names this node for everything it hosts.
     pub pinned: bool,
+    /// No client's connection: another node passes a client's request on.
+    pub(crate) between_nodes: bool,
     /// Held by the produce that is about to append; fair, so that produces append in the order in which they came.
     produce_turn: Arc<Mutex<()>>,
 }
@@ -21,7 +23,13 @@ pub struct Connection {
 impl Connection {
     /// A connection that has sent nothing yet.
     pub fn new(id: u64, peer: SocketAddr, pinned: bool) -> Connection {
-        Connection { id, peer, pinned, produce_turn: Arc::default() }
+        Connection { id, peer, pinned, between_nodes: false, produce_turn: Arc::default() }
+    }
+
+    /// What a request comes over that another node passes on.
+    pub(crate) fn between_nodes() -> Connection {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        Connection { between_nodes: true, ..Connection::new(0, nowhere, false) }
     }
 
     /// Waits until every produce that came before on this connection has appended. Does not suspend if they have.

@@ -91,6 +91,20 @@ impl Broker {
         }
     }
 
+    /// What the controller would reply to `action` now, by its state at this node behind the gate. Changes nothing.
+    pub(crate) async fn controller_check(
+        &self,
+        action: Action,
+        deadline_ms: u64,
+    ) -> Result<CommandReply, ControllerError> {
+        let started_ms = self.world.now_ms();
+        let gate_ms = deadline_ms.min(started_ms + self.node.config.gate_cap_ms);
+        if self.meta_barrier(gate_ms).await.is_err() {
+            return Err(ControllerError::TimedOut { waited_ms: self.world.now_ms() - started_ms });
+        }
+        Ok(self.node.seat.check(&Command { id: self.node.next_command_id(), action }))
+    }
+
     /// The leader of the metadata group as this node knows it.
     pub async fn controller_node(&self) -> Option<NodeId> {
         let own = self.hosts.with(PartitionKey::META, |host| host.view(PartitionKey::META)).await.ok()?.ok();

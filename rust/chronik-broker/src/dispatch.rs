@@ -45,12 +45,22 @@ apis! {
     ApiVersions => api_versions;
     CreateTopics => create_topics;
     DeleteTopics => delete_topics;
+    DeleteRecords => delete_records;
     InitProducerId => init_producer_id;
     OffsetForLeaderEpoch => offset_for_leader_epoch;
     WriteTxnMarkers => write_txn_markers;
     DescribeConfigs => describe_configs;
+    AlterConfigs => alter_configs;
+    AlterReplicaLogDirs => alter_replica_log_dirs;
+    DescribeLogDirs => describe_log_dirs;
+    CreatePartitions => create_partitions;
+    ElectLeaders => elect_leaders;
+    IncrementalAlterConfigs => incremental_alter_configs;
+    DescribeQuorum => describe_quorum;
     DescribeCluster => describe_cluster;
     DescribeProducers => describe_producers;
+    UnregisterBroker => unregister_broker;
+    ListConfigResources => list_config_resources;
     DescribeTopicPartitions => describe_topic_partitions;
 }
 

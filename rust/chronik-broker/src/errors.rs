@@ -1,6 +1,7 @@
 //! The one place where inner errors become Kafka error codes: one function per family of requests.
 
 use crate::controller::ControllerError;
+use chronik_coord::ItemError;
 use chronik_replica::{AppendError, GateErrorKind, ReadError, ReplicaError};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::LeaderEpoch;
@@ -125,6 +126,11 @@ pub(crate) fn controller(error: &ControllerError) -> ErrorCode {
         ControllerError::Overloaded(_) => ErrorCode::THROTTLING_QUOTA_EXCEEDED,
         ControllerError::Refused(error) => error.code,
     }
+}
+
+/// The same with its text, for answers that have one.
+pub(crate) fn refused(error: &ControllerError) -> ItemError {
+    ItemError { code: controller(error), message: error.to_string() }
 }
 
 /// A client that names the leader's epoch is told when it lags (74) or is ahead of this replica (75).

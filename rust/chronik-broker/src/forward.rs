@@ -4,7 +4,6 @@
 //! What travels is an ordinary Produce request of one batch, so the leader treats it like any other.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -124,8 +123,7 @@ impl Broker {
     }
 
     async fn serve_forwarded(self: Rc<Self>, from: NodeId, call: u64, frame: Bytes) {
-        let peer = SocketAddr::from(([0, 0, 0, 0], 0));
-        let connection = Connection::new(0, peer, false);
+        let connection = Connection::between_nodes();
         let response = match self.handle(&connection, frame).await {
             Ok(Some(pieces)) => Some(Bytes::from(pieces.concat())),
             Ok(None) | Err(_) => None,

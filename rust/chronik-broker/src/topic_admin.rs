@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use chronik_coord::{
-    Action, Command, CreateTopics, CreatedTopic, DeleteTopics, DeletedTopic, ItemError, NewTopic, ReplyBody,
+    Action, CreateTopics, CreatedTopic, DeleteTopics, DeletedTopic, ItemError, NewTopic, ReplyBody,
     TopicDefaults, TopicRef,
 };
 use chronik_mutants::{Mutant, planted};
@@ -99,12 +99,10 @@ impl Broker {
 
     /// What the controller would say now, by its state here behind the gate.
     async fn check_creation(&self, topics: Vec<NewTopic>, deadline_ms: u64) -> Result<Created, ItemError> {
-        let gate_ms = deadline_ms.min(self.world.now_ms() + self.node.config.gate_cap_ms);
-        self.meta_barrier(gate_ms).await.map_err(|error| timed_out(error.to_string()))?;
-        let command = Command { id: self.node.next_command_id(), action: self.creation(topics) };
-        match self.node.seat.check(&command).body {
+        let checked = self.controller_check(self.creation(topics), deadline_ms).await;
+        match checked.map_err(|error| errors::refused(&error))?.body {
             ReplyBody::TopicsCreated(outcomes) => Ok(outcomes),
-            other => Err(refused(&ControllerError::from_reply(&other))),
+            other => Err(errors::refused(&ControllerError::from_reply(&other))),
         }
     }
 
@@ -116,9 +114,9 @@ impl Broker {
         let reply = self
             .controller_call(self.creation(topics), deadline_ms)
             .await
-            .map_err(|error| refused(&error))?;
+            .map_err(|error| errors::refused(&error))?;
         let ReplyBody::TopicsCreated(mut outcomes) = reply.body else {
-            return Err(refused(&ControllerError::from_reply(&reply.body)));
+            return Err(errors::refused(&ControllerError::from_reply(&reply.body)));
         };
         let ids: Vec<TopicId> =
             outcomes.iter().filter_map(|(_, made)| Some(made.as_ref().ok()?.id)).collect();
@@ -171,12 +169,8 @@ impl Broker {
             },
             Err(error) => error,
         };
-        topics.into_iter().map(|topic| (topic, Err(refused(&error)))).collect()
+        topics.into_iter().map(|topic| (topic, Err(errors::refused(&error)))).collect()
     }
-}
-
-fn refused(error: &ControllerError) -> ItemError {
-    ItemError { code: errors::controller(error), message: error.to_string() }
 }
 
 fn timed_out(message: impl Into<String>) -> ItemError {

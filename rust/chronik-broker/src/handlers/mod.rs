@@ -7,20 +7,30 @@ use crate::broker::Broker;
 use crate::connection::{CloseReason, Connection};
 use crate::limits;
 
+pub(crate) mod alter_configs;
+pub(crate) mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
+pub(crate) mod create_partitions;
 pub(crate) mod create_topics;
+pub(crate) mod delete_records;
 pub(crate) mod delete_topics;
 pub(crate) mod describe_cluster;
 pub(crate) mod describe_configs;
+pub(crate) mod describe_log_dirs;
 pub(crate) mod describe_producers;
+pub(crate) mod describe_quorum;
 pub(crate) mod describe_topic_partitions;
+pub(crate) mod elect_leaders;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
+pub(crate) mod incremental_alter_configs;
 pub(crate) mod init_producer_id;
+pub(crate) mod list_config_resources;
 pub(crate) mod list_offsets;
 pub(crate) mod metadata;
 pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
+pub(crate) mod unregister_broker;
 pub(crate) mod write_txn_markers;
 
 /// What a handler gets beside the request.
@@ -46,6 +56,11 @@ impl Context {
     pub(crate) fn deadline_ms(&self, timeout_ms: i32) -> u64 {
         let timeout_ms = u64::try_from(timeout_ms).unwrap_or(0).min(limits::REQUEST_TIMEOUT_MS_MAX);
         self.arrived_ms + timeout_ms
+    }
+
+    /// The deadline of an administrative request that names no time-out.
+    pub(crate) fn admin_deadline_ms(&self) -> u64 {
+        self.arrived_ms + limits::ADMIN_TIMEOUT_MS
     }
 
     /// The deadline of the metadata gate for requests that describe the cluster. A node that is cut off must say so
