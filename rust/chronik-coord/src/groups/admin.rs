@@ -97,7 +97,7 @@ impl Groups {
             records.into_iter().for_each(|record| ctx.write(record));
             ctx.reply(ticket, GroupReply::DeleteGroup(ErrorCode::NONE));
         });
-        self.drop_idle_classics();
+        self.forget_deleted_groups();
         output
     }
 

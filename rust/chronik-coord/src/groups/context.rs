@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chronik_wire::types::Offset;
+
 use super::config::GroupsConfig;
 use super::limits;
 use super::record::GroupRecord;
@@ -16,6 +18,8 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a GroupsConfig,
     pub(crate) state: &'a mut GroupsState,
     pub(crate) timers: &'a mut Timers,
+    /// The version of the cluster's metadata at which each group of the newer protocol last looked at its topics.
+    pub(crate) looked_at: &'a mut BTreeMap<Arc<str>, Offset>,
     /// Requests without a reply, with the group they wait in.
     pub(crate) waiting: &'a mut BTreeMap<Ticket, Arc<str>>,
     pub(crate) outcome: &'a mut Outcome,

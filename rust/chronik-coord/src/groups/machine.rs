@@ -12,6 +12,7 @@ use chronik_wire::messages::{
     HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, LeaveGroupRequest, LeaveGroupResponse,
     SyncGroupRequest,
 };
+use chronik_wire::types::Offset;
 
 use super::classic::{ClassicGroup, JoinRequest, join_error, sync_error};
 use super::config::GroupsConfig;
@@ -34,6 +35,7 @@ pub struct Groups {
     state: GroupsState,
     classics: Classics,
     timers: Timers,
+    looked_at: BTreeMap<Arc<str>, Offset>,
     waiting: BTreeMap<Ticket, Arc<str>>,
     /// The broker clock at the last input.
     now_ms: i64,
@@ -78,6 +80,7 @@ impl Groups {
             config: &self.config,
             state: &mut self.state,
             timers: &mut self.timers,
+            looked_at: &mut self.looked_at,
             waiting: &mut self.waiting,
             outcome: &mut outcome,
             moment,
@@ -256,7 +259,7 @@ impl Groups {
             records.extend(offsets::forget_expired(&self.config, name, group, classic, moment.wall_ms));
         }
         let output = self.step(moment, |ctx, _| records.into_iter().for_each(|record| ctx.write(record)));
-        self.drop_idle_classics();
+        self.forget_deleted_groups();
         output
     }
 
@@ -267,9 +270,10 @@ impl Groups {
     }
 
     /// Drops what is left in memory of groups that were deleted.
-    pub(crate) fn drop_idle_classics(&mut self) {
+    pub(crate) fn forget_deleted_groups(&mut self) {
         let state = &self.state;
-        self.classics.retain(|name, group| !(group.is_idle() && !is_classic(state, name)));
+        self.classics.retain(|name, group| !group.is_idle() || is_classic(state, name));
+        self.looked_at.retain(|name, _| state.consumer(name).is_some());
     }
 }
 
@@ -348,13 +352,19 @@ impl Coordinator for Groups {
             state,
             classics,
             timers: Timers::default(),
+            looked_at: BTreeMap::new(),
             waiting: BTreeMap::new(),
             now_ms: moment.now_ms,
             expiry_due_ms,
             topics_before: None,
         };
         let started = groups.step(moment, |ctx, classics| {
-            classics.values().for_each(|group| group.restart_sessions(ctx));
+            for group in classics.values_mut() {
+                group.restart_sessions(ctx);
+                if group.is_leaderless() {
+                    group.prepare_rebalance(ctx);
+                }
+            }
             super::consumer::restart_timers(ctx);
         });
         assert!(started.batches.is_empty() && started.replies.is_empty(), "taking office writes nothing");

@@ -18,6 +18,7 @@ mod consumer_protocol;
 mod context;
 pub mod limits;
 mod machine;
+mod migrate;
 mod offsets;
 mod partitions;
 mod record;

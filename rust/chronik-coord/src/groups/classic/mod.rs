@@ -117,7 +117,8 @@ impl ClassicGroup {
         group
     }
 
-    /// The group of the given members at a generation of another protocol, settled.
+    /// The group of the given members at an epoch of the newer protocol. Nobody leads it yet: its first step must be a
+    /// rebalance, and a leader that finds it in the log sees that too.
     pub(crate) fn from_members(
         name: Arc<str>,
         generation: i32,
@@ -132,7 +133,6 @@ impl ClassicGroup {
                 group.instances.insert(instance_id.clone(), id.clone());
             }
         }
-        group.leader = members.keys().next().cloned();
         group.members = members;
         group.protocol = group.select_protocol();
         group.state = ClassicState::Stable;
@@ -161,6 +161,11 @@ impl ClassicGroup {
             members: self.members.iter().map(member).collect(),
         };
         GroupRecord::Classic { group: self.name.clone(), value: Some(value) }
+    }
+
+    /// Whether it has members of whom none leads: it has yet to rebalance.
+    pub(crate) fn is_leaderless(&self) -> bool {
+        self.leader.is_none() && !self.members.is_empty()
     }
 
     /// Where it stands.

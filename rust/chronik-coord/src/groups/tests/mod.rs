@@ -3,7 +3,9 @@
 
 mod admin;
 mod classic;
+mod consumer;
 mod failover;
+mod migration;
 mod offsets;
 mod property;
 mod static_members;
@@ -401,5 +403,98 @@ pub(super) fn sync(joined: &JoinGroupResponse, assignments: &[(&str, &str)]) -> 
         protocol_name: joined.protocol_name.clone(),
         assignments: assignments.iter().map(one).collect(),
         ..Default::default()
+    }
+}
+
+/// A client of the newer protocol, with what it has.
+#[derive(Debug, Clone)]
+pub(super) struct Consumer {
+    pub(super) id: String,
+    pub(super) epoch: i32,
+    pub(super) owned: Vec<(u128, i32)>,
+    pub(super) wants: ConsumerGroupHeartbeatRequest,
+}
+
+/// A client that wants these topics and has not joined.
+pub(super) fn consumer(id: &str, topics: &[&str]) -> Consumer {
+    let wants = ConsumerGroupHeartbeatRequest {
+        group_id: GROUP.to_owned(),
+        rebalance_timeout_ms: 30_000,
+        subscribed_topic_names: Some(topics.iter().map(|topic| (*topic).to_owned()).collect()),
+        ..Default::default()
+    };
+    Consumer { id: id.to_owned(), epoch: 0, owned: Vec::new(), wants }
+}
+
+impl Consumer {
+    /// The heartbeat that says everything.
+    pub(super) fn heartbeat(&self) -> ConsumerGroupHeartbeatRequest {
+        let mut lists: BTreeMap<u128, Vec<i32>> = BTreeMap::new();
+        for (topic, partition) in &self.owned {
+            lists.entry(*topic).or_default().push(*partition);
+        }
+        let list = |(topic, partitions)| consumer_group_heartbeat::TopicPartitions {
+            topic_id: TopicId(topic),
+            partitions,
+        };
+        ConsumerGroupHeartbeatRequest {
+            member_id: self.id.clone(),
+            member_epoch: self.epoch,
+            topic_partitions: Some(lists.into_iter().map(list).collect()),
+            ..self.wants.clone()
+        }
+    }
+
+    /// Heartbeats, and does what the answer says: gives up and takes partitions.
+    pub(super) fn beat(&mut self, seat: &mut Seat) -> ErrorCode {
+        let response = seat.consumer_heartbeat(self.heartbeat());
+        if response.error_code == ErrorCode::NONE {
+            self.epoch = response.member_epoch;
+            if let Some(assignment) = response.assignment {
+                self.owned = flat(&assignment.topic_partitions);
+            }
+        }
+        response.error_code
+    }
+}
+
+pub(super) fn flat(lists: &[consumer_group_heartbeat::TopicPartitions]) -> Vec<(u128, i32)> {
+    lists.iter().flat_map(|list| list.partitions.iter().map(|one| (list.topic_id.0, *one))).collect()
+}
+
+impl Seat {
+    pub(super) fn consumer_heartbeat(
+        &mut self,
+        request: ConsumerGroupHeartbeatRequest,
+    ) -> ConsumerGroupHeartbeatResponse {
+        match self.ask(GroupCall::ConsumerHeartbeat(request), 1) {
+            GroupReply::ConsumerHeartbeat(response) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn describe_consumers(&mut self) -> consumer_group_describe::DescribedGroup {
+        match self.ask(GroupCall::ConsumerDescribe { group_id: GROUP.to_owned() }, 1) {
+            GroupReply::ConsumerDescribe(described) => described,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Lets clients heartbeat until nothing changes any more.
+    pub(super) fn converge(&mut self, clients: &mut [&mut Consumer]) {
+        for _ in 0..20 {
+            let before: Vec<_> = clients.iter().map(|client| (client.epoch, client.owned.clone())).collect();
+            for client in clients.iter_mut() {
+                assert_eq!(client.beat(self), ErrorCode::NONE, "{}", client.id);
+            }
+            if clients
+                .iter()
+                .zip(before)
+                .all(|(client, (epoch, owned))| client.epoch == epoch && client.owned == owned)
+            {
+                return;
+            }
+        }
+        panic!("the members do not converge");
     }
 }
