@@ -225,6 +225,9 @@ fn open_metadata(node: &Arc<NodeState>, host: &mut Host) -> Result<(), ReplicaEr
     host.create_replica(ReplicaSpec {
         key: PartitionKey::META,
         voters: node.config.voters.clone(),
+        generation: 0,
+        successor: None,
+        standing: None,
         designated: node.config.designated,
         dir: directory_of(PartitionKey::META),
         log: Arc::new(LogConfig::default()),

@@ -147,6 +147,9 @@ impl Broker {
             let spec = ReplicaSpec {
                 key,
                 voters: replicas.to_vec(),
+                generation: 0,
+                successor: None,
+                standing: None,
                 designated,
                 dir,
                 log: Arc::clone(&log),

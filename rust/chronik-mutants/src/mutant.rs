@@ -107,6 +107,14 @@ mutants! {
     /// A node whose disk was wiped is a member as before: it votes, campaigns and acknowledges. Caught by: lost-write, a
     /// stopped replica.
     WipedDiskVotes = "wiped-disk-votes",
+    /// A removed member keeps its vote in the eyes of raft. Caught by: a replica that takes part after it left.
+    RemovedKeepsVote = "removed-keeps-vote",
+    /// A new member counts towards quorums before it holds the log. Caught by: lost-write.
+    JoiningCounts = "joining-counts",
+    /// Which changes of members are committed is forgotten in a crash. Caught by: two leaders, lost-write.
+    MembersForgotten = "members-forgotten",
+    /// A leader changes the members of its group when it proposes to. Caught by: lost-write, two leaders.
+    MembersBeforeCommit = "members-before-commit",
 
     // State that replicas share.
     /// A new leader counts offsets from what it has applied, not from the end of its log. Caught by: a stopped
@@ -166,6 +174,10 @@ impl Mutant {
                 | Mutant::AbortedListLost
                 | Mutant::MarkerRepeated
                 | Mutant::OpenTransactionsNotSaved
+                | Mutant::RemovedKeepsVote
+                | Mutant::JoiningCounts
+                | Mutant::MembersBeforeCommit
+                | Mutant::MembersForgotten
         )
     }
 }

@@ -167,8 +167,15 @@ pub struct MachineError(pub String);
 pub struct ReplicaSpec {
     /// The partition, which names the raft group.
     pub key: PartitionKey,
-    /// All voters, this node included; the same on every node.
+    /// The voters that the group began with; the same on every node, for ever. Who belongs to it now is in the log.
     pub voters: Vec<NodeId>,
+    /// Which member on this node the replica is: 0 for one that the group began with.
+    pub generation: u32,
+    /// The member that this node's disk would be if its group took it in place of a lost one. Only for a group whose
+    /// members follow from their disks; there the replica becomes that member once the group calls it so.
+    pub successor: Option<u32>,
+    /// What the promises of this replica are worth; `None` for what those of the node are.
+    pub standing: Option<Standing>,
     /// The voter that campaigns at once when its log is empty.
     pub designated: NodeId,
     /// Directory on the disk.

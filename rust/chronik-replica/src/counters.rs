@@ -128,6 +128,16 @@ counters! {
     votes_refused_unknown_directory,
     /// Answers of members without a vote that this node took as leader; they count for nothing.
     learner_answers,
+    /// Changes of a group's members applied.
+    member_changes,
+    /// Requests for a vote dropped because their sender left the group.
+    votes_refused_left,
+    /// Messages dropped because they were meant for another member on this node.
+    messages_for_another_member,
+    /// Times a replica learned that it left its group.
+    members_left,
+    /// Times a leader handed over because it is to leave its group.
+    leaders_leaving,
     /// Times a leader found that a member holds less than it had acknowledged.
     progress_lowered,
 }

@@ -1,17 +1,19 @@
 //! Entries as raft carries them and as the log keeps them, and the control entries of this crate.
 //!
-//! A raft entry without data is a new leader's no-op, one whose context is the control mark is a control entry,
-//! every other is exactly one record batch. Control entries are how facts that must be the same on every replica
+//! A raft entry without data is a new leader's no-op, one whose context is the control mark is a control entry, one with
+//! the members mark changes who belongs to the group, every other is exactly one record batch. Raft itself never sees a
+//! change of members as one: it would read it with a codec that is not fit for bytes from elsewhere. Control entries are how facts that must be the same on every replica
 //! enter the state: a new log start, the time that producers are aged by. Apply never looks at a clock.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use chronik_log::{Entry as LogEntry, EntryKind, Index, Term};
 use chronik_wire::types::Offset;
-use raft::eraftpb::{Entry, EntryType};
+use raft::eraftpb::Entry;
 
 use crate::codec::{CodecError, Reader, put_signed};
 
 const CONTROL_MARK: &[u8] = b"c";
+const MEMBERS_MARK: &[u8] = b"m";
 const LOG_START: u8 = 1;
 const PRODUCER_CLOCK: u8 = 2;
 
@@ -25,13 +27,23 @@ pub(crate) fn mark_control(entry: &mut Entry) {
     entry.context = Bytes::from_static(CONTROL_MARK);
 }
 
+/// Whether a raft entry changes the members of the group.
+pub(crate) fn is_members(entry: &Entry) -> bool {
+    entry.context.as_ref() == MEMBERS_MARK
+}
+
+/// Makes a raft entry a change of members.
+pub(crate) fn mark_members(entry: &mut Entry) {
+    entry.context = Bytes::from_static(MEMBERS_MARK);
+}
+
 /// A raft entry as the log keeps it. Shares the bytes.
 pub(crate) fn to_log(entry: &Entry) -> LogEntry {
-    let kind = match entry.get_entry_type() {
-        EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => EntryKind::ConfigChange,
-        EntryType::EntryNormal if is_control(entry) => EntryKind::Control,
-        EntryType::EntryNormal if entry.data.is_empty() => EntryKind::Noop,
-        EntryType::EntryNormal => EntryKind::Batch,
+    let kind = match entry {
+        entry if is_members(entry) => EntryKind::ConfigChange,
+        entry if is_control(entry) => EntryKind::Control,
+        entry if entry.data.is_empty() => EntryKind::Noop,
+        _ => EntryKind::Batch,
     };
     LogEntry::new(Index(entry.index), Term(entry.term), kind, entry.data.clone())
 }
@@ -42,7 +54,7 @@ pub(crate) fn to_raft(entry: LogEntry) -> Entry {
     match entry.kind {
         EntryKind::Noop | EntryKind::Batch => {}
         EntryKind::Control => mark_control(&mut out),
-        EntryKind::ConfigChange => out.set_entry_type(EntryType::EntryConfChangeV2),
+        EntryKind::ConfigChange => mark_members(&mut out),
     }
     out
 }

@@ -80,14 +80,6 @@ pub enum ReplicaError {
         #[source]
         source: crate::MachineError,
     },
-    /// A stored snapshot names voters that this node cannot vote with.
-    #[error("snapshot of partition {key:?} names voters without node {node}; is this another node's disk?")]
-    ForeignVoters {
-        /// The partition.
-        key: PartitionKey,
-        /// This node.
-        node: NodeId,
-    },
     /// A stored snapshot does not decode.
     #[error("snapshot of partition {key:?} does not decode: {source}")]
     Snapshot {

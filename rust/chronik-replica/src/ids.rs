@@ -1,20 +1,46 @@
-//! Node ids as raft sees them, and ids that are never used twice.
+//! Members as raft sees them, and ids that are never used twice.
 //!
-//! Raft reserves 0 for "nobody" while Kafka's first broker may be 0, so raft id = node id + 1. This is the only
-//! place that knows.
+//! Raft reserves 0 for "nobody" while Kafka's first broker may be 0, so a raft id holds node id + 1. Above it stands the
+//! generation of the member: a replica that left its group and comes back without its data is another member, whom
+//! nobody takes for the one that voted and acknowledged before. This is the only place that knows.
 
 use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::NodeId;
 
-/// The raft id of a node. Negative ids do not exist in a cluster; they map to raft's "nobody".
-pub(crate) fn raft_id(node: NodeId) -> u64 {
-    u64::try_from(i64::from(node.0) + 1).unwrap_or(raft::INVALID_ID)
+/// One member of a group: one stay on one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId {
+    /// Its node, which is also its address.
+    pub node: NodeId,
+    /// Tells it from other members that the group has or had on that node. Those the group began with have 0.
+    pub generation: u32,
 }
 
-/// The node of a raft id; `None` for raft's "nobody" and for ids no node can have.
+impl MemberId {
+    /// A member that the group began with.
+    pub fn founder(node: NodeId) -> MemberId {
+        MemberId { node, generation: 0 }
+    }
+}
+
+/// The raft id of a member. Negative nodes do not exist in a cluster; they map to raft's "nobody".
+pub(crate) fn raft_id(member: MemberId) -> u64 {
+    match u64::try_from(member.node.0) {
+        Ok(node) => u64::from(member.generation) << 32 | (node + 1),
+        Err(_) => raft::INVALID_ID,
+    }
+}
+
+/// The member of a raft id; `None` for raft's "nobody" and for ids no member can have.
+pub(crate) fn member_of(id: u64) -> Option<MemberId> {
+    let node = (id & u64::from(u32::MAX)).checked_sub(1)?;
+    let node = NodeId(i32::try_from(node).ok()?);
+    Some(MemberId { node, generation: (id >> 32) as u32 })
+}
+
+/// The node of a raft id; `None` for raft's "nobody" and for ids no member can have.
 pub(crate) fn node_of(id: u64) -> Option<NodeId> {
-    let number = i64::try_from(id).ok()?.checked_sub(1)?;
-    i32::try_from(number).ok().filter(|number| *number >= 0).map(NodeId)
+    member_of(id).map(|member| member.node)
 }
 
 /// Numbers for barrier requests and read contexts. One source per host: a replica that is removed and created
@@ -71,13 +97,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn raft_ids_and_nodes_convert_both_ways() {
-        for node in [0, 1, 7, i32::MAX] {
-            assert_eq!(node_of(raft_id(NodeId(node))), Some(NodeId(node)));
+    fn raft_ids_and_members_convert_both_ways() {
+        for node in [0, 1, 7, i32::MAX].map(NodeId) {
+            for generation in [0, 1, u32::MAX] {
+                let member = MemberId { node, generation };
+                assert_eq!(member_of(raft_id(member)), Some(member));
+            }
+            assert_eq!(raft_id(MemberId::founder(node)), node.0 as u64 + 1);
         }
-        assert_eq!(node_of(raft::INVALID_ID), None);
-        assert_eq!(node_of(u64::MAX), None);
-        assert_eq!(raft_id(NodeId(-1)), raft::INVALID_ID);
+        for nobody in [raft::INVALID_ID, 1 << 32, u64::MAX] {
+            assert_eq!(node_of(nobody), None);
+        }
+        assert_eq!(raft_id(MemberId::founder(NodeId(-1))), raft::INVALID_ID);
     }
 
     #[test]

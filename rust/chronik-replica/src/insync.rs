@@ -64,6 +64,24 @@ impl InSync {
         }
     }
 
+    /// A member got its vote, holding the log but for what is on its way.
+    pub(crate) fn admit(&mut self, node: NodeId, log_end: Index, now_ms: u64) {
+        self.dismiss(node);
+        self.members.push(Member {
+            node,
+            mark: log_end,
+            mark_ms: now_ms,
+            caught_up_ms: now_ms,
+            heard_ms: now_ms,
+            expelled: false,
+        });
+    }
+
+    /// A member left the group.
+    pub(crate) fn dismiss(&mut self, node: NodeId) {
+        self.members.retain(|member| member.node != node);
+    }
+
     /// A member certainly went down: it leaves the set now instead of after the lag.
     pub(crate) fn expel(&mut self, node: NodeId) {
         if let Some(member) = self.members.iter_mut().find(|member| member.node == node) {

@@ -21,6 +21,7 @@ mod ids;
 mod insync;
 pub mod limits;
 mod logging;
+mod members;
 mod message;
 mod producers;
 mod replica;
@@ -37,6 +38,8 @@ pub use counters::{Counter, ReplicaCounters};
 pub use error::{AppendError, ReadError, ReplicaError};
 pub use gate::{GateError, GateErrorKind, GatePass};
 pub use host::{Host, SyncJob, SyncReport, SyncTicket, TurnOutput};
+pub use ids::MemberId;
+pub use members::{Membership, WantedMember};
 pub use message::{BarrierOutcome, Promise, ReplicaMessage};
 pub use producers::VerificationGuard;
 pub use replica::{

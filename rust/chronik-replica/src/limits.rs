@@ -64,8 +64,13 @@ pub const SNAPSHOT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How far the commit index written down may stay behind between two ticks, in entries.
 pub const COMMIT_WRITE_LAG: u64 = 1_024;
 
-/// Voters of one group.
-pub const VOTERS_MAX: usize = 64;
+/// Members of one group, with and without a vote.
+pub const VOTERS_MAX: usize = 192;
+/// Entries that a new member may still miss when it gets its vote.
+pub const PROMOTION_LAG_MAX: u64 = 256;
+/// Groups led on one shard whose new members catch up at the same time; the others wait. Each may have
+/// [`APPEND_MESSAGES_IN_FLIGHT_MAX`] messages under way.
+pub const CATCHING_UP_MAX: usize = 8;
 /// Entries in one raft message on the wire.
 pub const MESSAGE_ENTRIES_MAX: usize = 64 * 1024;
 /// Bytes of one replica message on the wire.

@@ -5,26 +5,25 @@
 
 use std::sync::OnceLock;
 
-use bytes::{Bytes, BytesMut};
 use chronik_log::{Index, LogError, PartitionLog, Term};
-use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::eraftpb::{Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
-use crate::codec::{CodecError, Reader, put_varint};
 use crate::entry;
 use crate::limits;
+use crate::members::Members;
 
-/// A partition's log with the voters of its group.
+/// A partition's log with the members of its group as of the applied index.
 pub(crate) struct LogStorage {
     pub(crate) log: PartitionLog,
-    pub(crate) voters: Vec<u64>,
+    pub(crate) members: Members,
     /// The first read that failed for good.
     fault: OnceLock<LogError>,
 }
 
 impl LogStorage {
-    pub(crate) fn new(log: PartitionLog, voters: Vec<u64>) -> LogStorage {
-        LogStorage { log, voters, fault: OnceLock::new() }
+    pub(crate) fn new(log: PartitionLog, members: Members) -> LogStorage {
+        LogStorage { log, members, fault: OnceLock::new() }
     }
 
     /// The read that failed. From then on nothing that raft says may leave.
@@ -35,12 +34,6 @@ impl LogStorage {
     fn note(&self, error: LogError) {
         // The first one names the cause.
         let _ = self.fault.set(error);
-    }
-
-    fn conf_state(&self) -> ConfState {
-        let mut state = ConfState::default();
-        state.set_voters(self.voters.clone());
-        state
     }
 }
 
@@ -55,7 +48,7 @@ impl Storage for LogStorage {
             commit: stored.commit.0.max(dropped),
             ..HardState::default()
         };
-        Ok(RaftState::new(hard_state, self.conf_state()))
+        Ok(RaftState::new(hard_state, self.members.conf_state(None)))
     }
 
     fn entries(
@@ -65,8 +58,8 @@ impl Storage for LogStorage {
         max_size: impl Into<Option<u64>>,
         context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
-        // Only a campaign asks without a bound: it looks for membership changes among everything that is not applied,
-        // which after a restart may be a whole segment. There are none, so the first portion tells it as much.
+        // Only a campaign asks without a bound: it looks for membership changes among everything that is committed and
+        // not applied. A replica campaigns only when there is no such entry, so any portion tells it as much.
         let max_bytes = max_size.into().unwrap_or(limits::APPEND_MESSAGE_BYTES_MAX);
         match self.log.entries(Index(low), Index(high), max_bytes) {
             Ok(entries) => Ok(entries.into_iter().map(entry::to_raft).collect()),
@@ -110,7 +103,9 @@ impl Storage for LogStorage {
         let mut snapshot = Snapshot::default();
         snapshot.mut_metadata().index = stored.index.0;
         snapshot.mut_metadata().term = stored.term.0;
-        snapshot.mut_metadata().set_conf_state(self.conf_state());
+        // The members as of the snapshot: later changes are entries behind it.
+        let Ok(members) = Members::decode(stored.conf_state.clone()) else { return Err(unavailable) };
+        snapshot.mut_metadata().set_conf_state(members.conf_state(None));
         snapshot.data = stored.encode();
         Ok(snapshot)
     }
@@ -124,23 +119,6 @@ fn storage_error(error: LogError) -> raft::Error {
     })
 }
 
-/// The voters as a snapshot keeps them.
-pub(crate) fn encode_voters(voters: &[u64]) -> Bytes {
-    let mut out = BytesMut::new();
-    put_varint(&mut out, voters.len() as u64);
-    voters.iter().for_each(|voter| put_varint(&mut out, *voter));
-    out.freeze()
-}
-
-/// Reads what [`encode_voters`] wrote.
-pub(crate) fn decode_voters(bytes: Bytes) -> Result<Vec<u64>, CodecError> {
-    let mut reader = Reader::new(bytes);
-    let count = reader.count("voters", limits::VOTERS_MAX, 1)?;
-    let voters = (0..count).map(|_| reader.varint("voter")).collect::<Result<_, _>>()?;
-    reader.finish("voters")?;
-    Ok(voters)
-}
-
 /// The term of an entry that is known to be in the log.
 pub(crate) fn term_of(log: &PartitionLog, index: Index) -> Result<Term, LogError> {
     if index == Index::ZERO { Ok(Term(0)) } else { log.term(index) }
@@ -151,6 +129,10 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
+    use bytes::Bytes;
+    use chronik_wire::types::NodeId;
+
+    use crate::ids::MemberId;
     use chronik_log::{Entry as LogEntry, EntryKind, LogConfig, MemDisk};
 
     #[test]
@@ -160,7 +142,7 @@ mod tests {
         let data = Bytes::from(vec![7; 300 << 10]);
         let entry = |index| LogEntry::new(Index(index), Term(1), EntryKind::Control, data.clone());
         log.append(&(1..=20).map(entry).collect::<Vec<_>>()).unwrap();
-        let storage = LogStorage::new(log, vec![1]);
+        let storage = LogStorage::new(log, Members::of([MemberId::founder(NodeId(0))]));
         let read = |max_size: Option<u64>| {
             storage.entries(1, 21, max_size, GetEntriesContext::empty(false)).unwrap().len()
         };

@@ -86,7 +86,6 @@ fn start(mut input: Input<'_>) -> Verdict {
                 error,
                 ReplicaError::Snapshot { .. }
                     | ReplicaError::Machine { .. }
-                    | ReplicaError::ForeignVoters { .. }
             );
             assert!(refused, "a snapshot that is none is refused as that, not: {error}");
             Verdict::Refused
@@ -119,6 +118,9 @@ fn spec(restored: &Rc<RefCell<Option<Bytes>>>) -> ReplicaSpec {
     ReplicaSpec {
         key: KEY,
         voters: vec![NodeId(1)],
+        generation: 0,
+        successor: None,
+        standing: None,
         designated: NodeId(1),
         dir: DIR.to_owned(),
         log: Arc::new(LogConfig::default()),

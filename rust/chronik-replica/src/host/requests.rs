@@ -12,6 +12,7 @@ use super::shared::Shared;
 use crate::config::TopicSettings;
 use crate::error::{AppendError, ReadError, ReplicaError};
 use crate::gate::{GateError, GateErrorKind, GatePass};
+use crate::members::WantedMember;
 use crate::producers::VerificationGuard;
 use crate::replica::{
     AbortedTransaction, Acks, AppendReceiver, EndMarker, EpochEnd, ProducerState, ReadView, Replica, Terms,
@@ -244,6 +245,12 @@ impl Host {
         for key in self.keys().collect::<Vec<_>>() {
             self.with_replica(key, |replica, shared| replica.run_retention(now_wall_ms, shared));
         }
+    }
+
+    /// Says who shall belong to the group of a replica; unknown partitions are ignored. Its leader sees to it, one step
+    /// after another, and [`Replica::is_settled_as_wanted`] tells when it has arrived.
+    pub fn want_members(&mut self, key: PartitionKey, wanted: Vec<WantedMember>) {
+        self.with_replica(key, |replica, shared| replica.want_members(wanted, shared));
     }
 
     /// Replaces the topic settings of a replica; unknown partitions are ignored.

@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) dirty: BTreeSet<PartitionKey>,
     /// Replicas that want ticks.
     pub(crate) awake: BTreeSet<PartitionKey>,
+    /// Groups led here with a new member that catches up.
+    pub(crate) catching_up: BTreeSet<PartitionKey>,
     /// Replicas whose logs hold bytes that were not handed to a sync yet.
     pub(crate) unsynced: BTreeSet<PartitionKey>,
     messages: Vec<(NodeId, PartitionKey, ReplicaMessage)>,
@@ -57,6 +59,7 @@ impl Shared {
             down: BTreeSet::new(),
             dirty: BTreeSet::new(),
             awake: BTreeSet::new(),
+            catching_up: BTreeSet::new(),
             unsynced: BTreeSet::new(),
             messages: Vec::new(),
             leader_changes: BTreeMap::new(),
@@ -103,6 +106,16 @@ impl Shared {
         messages
     }
 
+    /// Whether a group may take in a new member now. Each may hold many megabytes of appends in memory, so only so many
+    /// do at a time; the metadata group always may.
+    pub(crate) fn may_catch_up(&mut self, key: PartitionKey) -> bool {
+        let room = self.catching_up.len() < crate::limits::CATCHING_UP_MAX || key == PartitionKey::META;
+        if room {
+            self.catching_up.insert(key);
+        }
+        room || self.catching_up.contains(&key)
+    }
+
     /// Notes the newest leadership of a partition, replacing an older note.
     pub(crate) fn note_leader(&mut self, change: LeaderChange) {
         self.leader_changes.insert(change.key, change);
@@ -118,6 +131,7 @@ impl Shared {
         self.dirty.remove(&key);
         self.awake.remove(&key);
         self.unsynced.remove(&key);
+        self.catching_up.remove(&key);
         self.leader_changes.remove(&key);
     }
 

@@ -29,6 +29,7 @@ const SNAPSHOT: u8 = 2;
 
 const DATA: u8 = 0;
 const CONTROL: u8 = 1;
+const MEMBERS: u8 = 2;
 
 /// Raft's message types and their bytes. What is missing here is never sent and never accepted.
 const TYPES: [(MessageType, u8); 10] = [
@@ -118,9 +119,13 @@ fn encode_raft(mark: u8, message: &Message, head: &mut BytesMut, pieces: &mut Ve
         assert_eq!(
             entry.get_entry_type(),
             EntryType::EntryNormal,
-            "configuration changes are not replicated"
+            "raft never sees a change of members as one"
         );
-        head.put_u8(if entry::is_control(entry) { CONTROL } else { DATA });
+        head.put_u8(match entry {
+            entry if entry::is_control(entry) => CONTROL,
+            entry if entry::is_members(entry) => MEMBERS,
+            _ => DATA,
+        });
         put_varint(head, entry.term);
         put_varint(head, entry.data.len() as u64);
         if !entry.data.is_empty() {
@@ -130,11 +135,13 @@ fn encode_raft(mark: u8, message: &Message, head: &mut BytesMut, pieces: &mut Ve
     if has_snapshot {
         let snapshot = message.get_snapshot();
         let metadata = snapshot.get_metadata();
-        let voters = metadata.get_conf_state().get_voters();
+        let state = metadata.get_conf_state();
         put_varint(head, metadata.index);
         put_varint(head, metadata.term);
-        put_varint(head, voters.len() as u64);
-        voters.iter().for_each(|voter| put_varint(head, *voter));
+        for members in [state.get_voters(), state.get_learners()] {
+            put_varint(head, members.len() as u64);
+            members.iter().for_each(|member| put_varint(head, *member));
+        }
         put_varint(head, snapshot.data.len() as u64);
         if !snapshot.data.is_empty() {
             pieces.push(snapshot.data.clone());
@@ -228,6 +235,7 @@ fn decode_entry_heads(reader: &mut Reader, before: u64) -> Result<Vec<(Entry, us
         match reader.byte("entry kind")? {
             DATA => {}
             CONTROL => entry::mark_control(&mut entry),
+            MEMBERS => entry::mark_members(&mut entry),
             other => return Err(CodecError::Unknown("entry kind", u64::from(other))),
         }
         entry.term = reader.varint("entry term")?;
@@ -246,10 +254,12 @@ fn decode_snapshot_head(reader: &mut Reader) -> Result<(Snapshot, usize), CodecE
     let mut snapshot = Snapshot::default();
     snapshot.mut_metadata().index = reader.varint("snapshot index")?;
     snapshot.mut_metadata().term = reader.varint("snapshot term")?;
-    let count = reader.count("voters", limits::VOTERS_MAX, 1)?;
     let mut state = ConfState::default();
-    for _ in 0..count {
-        state.mut_voters().push(reader.varint("voter")?);
+    for members in [&mut state.voters, &mut state.learners] {
+        let count = reader.count("members", limits::VOTERS_MAX, 1)?;
+        for _ in 0..count {
+            members.push(reader.varint("member")?);
+        }
     }
     snapshot.mut_metadata().set_conf_state(state);
     let len = reader.bounded("snapshot length", limits::SNAPSHOT_BYTES_MAX as u64)? as usize;
@@ -285,7 +295,10 @@ mod tests {
         entry::mark_control(&mut control);
         let mut noop = Entry::default();
         (noop.index, noop.term) = (1_000_003, 301);
-        message.set_entries(vec![batch, control, noop].into());
+        let mut members = Entry::default();
+        (members.index, members.term, members.data) = (1_000_004, 301, Bytes::from_static(b"members"));
+        entry::mark_members(&mut members);
+        message.set_entries(vec![batch, control, noop, members].into());
         message
     }
 
@@ -303,6 +316,7 @@ mod tests {
         install.mut_snapshot().data = Bytes::from_static(b"state");
         install.mut_snapshot().mut_metadata().index = 77;
         install.mut_snapshot().mut_metadata().mut_conf_state().set_voters(vec![1, 2, 3]);
+        install.mut_snapshot().mut_metadata().mut_conf_state().set_learners(vec![1 << 32 | 4]);
         round_trip(ReplicaMessage::Raft(install));
         round_trip(ReplicaMessage::ReadBarrier { request_id: u64::MAX, wait_ms: 5_000 });
         let ok = BarrierOutcome::Ok { index: Index(5), term: Term(6) };
@@ -318,7 +332,7 @@ mod tests {
         let message = append();
         let payload = message.get_entries()[0].data.as_ptr();
         let pieces = ReplicaMessage::Raft(message).encode();
-        assert_eq!(pieces.len(), 3, "head and two payloads");
+        assert_eq!(pieces.len(), 4, "head and three payloads");
         assert_eq!(pieces[1].as_ptr(), payload);
     }
 

@@ -15,7 +15,6 @@ use tokio::sync::oneshot;
 use super::Replica;
 use crate::error::AppendError;
 use crate::host::shared::Shared;
-use crate::ids::raft_id;
 use crate::producers::{PendingProducers, VerificationGuard};
 
 /// When an append is answered.
@@ -158,7 +157,8 @@ impl Replica {
     fn on_committed(&mut self, mut proposal: Proposal, shared: &Shared) {
         let led = self.leads() && proposal.term == self.term();
         // A deposed leader does not see who holds the entry, but a majority of the voters does.
-        let holders = if led { self.holders(proposal.index) } else { self.others().count().div_ceil(2) + 1 };
+        let majority = self.raw.store().members.voters().len() / 2 + 1;
+        let holders = if led { self.holders(proposal.index) } else { majority };
         let enough = holders >= self.settings.min_insync_replicas;
         let appended = self.appended(proposal.base_offset);
         let mut short = SmallVec::new();
@@ -229,13 +229,13 @@ impl Replica {
     /// Members that have persisted the entry, this leader counted once it has.
     fn holders(&self, index: Index) -> usize {
         let tracker = self.raw.raft.prs();
-        let voters = self.raw.store().voters.iter();
+        let voters = self.raw.store().members.voters().iter();
         voters.filter(|id| tracker.get(**id).is_some_and(|progress| progress.matched >= index.0)).count()
     }
 
     /// What is known to be held by a member of this leader's group.
     pub(super) fn matched(&self, node: NodeId) -> Index {
-        Index(self.raw.raft.prs().get(raft_id(node)).map_or(0, |progress| progress.matched))
+        Index(self.raw.raft.prs().get(self.id_of(node)).map_or(0, |progress| progress.matched))
     }
 
     pub(super) fn appended(&self, base_offset: Offset) -> Appended {

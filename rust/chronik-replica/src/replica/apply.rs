@@ -15,8 +15,8 @@ use crate::batch::{self, Deed};
 use crate::entry::{self, Control};
 use crate::error::ReplicaError;
 use crate::host::shared::Shared;
+use crate::members::{MemberChange, Members};
 use crate::producers::{Aborted, Marker};
-use crate::storage::encode_voters;
 
 impl Replica {
     /// Applies committed entries and wakes whoever waited for them.
@@ -50,7 +50,10 @@ impl Replica {
             EntryKind::Noop => {}
             EntryKind::Batch => self.apply_batch(&stored.data, stored.base_offset, index),
             EntryKind::Control => self.apply_control(stored.data.clone(), shared)?,
-            EntryKind::ConfigChange => return Err("configuration changes are not supported".to_owned()),
+            EntryKind::ConfigChange => {
+                let change = MemberChange::decode(stored.data.clone()).map_err(|error| error.to_string())?;
+                self.apply_members(change, index, shared)?;
+            }
         }
         if stored.kind == EntryKind::Batch {
             assert_eq!(stored.base_offset, self.high_watermark, "offsets follow each other without a gap");
@@ -121,7 +124,7 @@ impl Replica {
             term: self.applied_term,
             next_offset: self.high_watermark,
             log_start: self.log().log_start(),
-            conf_state: encode_voters(&self.raw.store().voters),
+            conf_state: self.raw.store().members.encode(),
             machine: self.state.encode(),
             prefix: Bytes::new(),
         };
@@ -149,6 +152,8 @@ impl Replica {
             self.stop(error.to_string(), shared);
             return Ok(());
         }
+        self.raw.mut_store().members =
+            Members::decode(stored.conf_state).expect("snapshots are checked before raft sees them");
         (self.applied, self.applied_term) = (stored.index, stored.term);
         self.high_watermark = stored.next_offset;
         shared.counters.snapshots_installed.increment();

@@ -24,6 +24,8 @@ impl Replica {
         let (sender, receiver) = oneshot::channel();
         if self.stopped.is_some() {
             self.answer_gate(sender, Err(GateErrorKind::Stopped), shared);
+        } else if self.has_left {
+            self.answer_gate(sender, Err(GateErrorKind::Removed), shared);
         } else if shared.config.faults.gate == GateMode::Off || self.is_ungated() {
             shared.counters.read_gate_bypasses.increment();
             let pass = GatePass { waited: false, index: self.applied };

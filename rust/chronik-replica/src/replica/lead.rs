@@ -12,7 +12,6 @@ use super::learners::Learners;
 use crate::entry::Control;
 use crate::error::ReplicaError;
 use crate::host::shared::Shared;
-use crate::ids::raft_id;
 use crate::producers::{AbortedTransactions, Verifications};
 
 /// News about who leads a partition, for the cluster's metadata.
@@ -35,6 +34,12 @@ pub(super) struct LeaderState {
     announced: Option<Vec<NodeId>>,
     /// A control entry that waits to be proposed.
     control: Option<Control>,
+    /// A change of members was proposed and not applied.
+    pub(super) changing_members: bool,
+    /// A tick has passed since the last change of members: an heir has heard of it.
+    pub(super) may_hand_over: bool,
+    /// The members were found to be as wanted, and nothing has changed since.
+    pub(super) members_settled: bool,
     /// A log start move was proposed and not applied.
     moving_log_start: bool,
     /// Snapshots sent and not known to have arrived.
@@ -76,7 +81,7 @@ impl LeaderState {
     }
 
     pub(super) fn has_open_work(&self) -> bool {
-        self.control.is_some() || !self.snapshots.is_empty()
+        self.control.is_some() || self.changing_members || !self.snapshots.is_empty()
     }
 }
 
@@ -88,7 +93,7 @@ impl Replica {
             self.state.aborted = AbortedTransactions::default();
         }
         self.lead = LeaderState::default();
-        let others: Vec<NodeId> = self.others().collect();
+        let others: Vec<NodeId> = self.other_voters().collect();
         let log_end = Index(self.raw.raft.raft_log.last_index());
         self.in_sync.reset(others.into_iter(), log_end, shared.now_ms);
     }
@@ -106,6 +111,7 @@ impl Replica {
         self.orphan_appends(hint, shared);
         self.in_sync.clear();
         self.lead = LeaderState::default();
+        shared.catching_up.remove(&self.key);
         self.announce(hint.filter(|leader| *leader != self.node), Vec::new(), shared);
     }
 
@@ -149,6 +155,10 @@ impl Replica {
         if self.leads() {
             self.announce_in_sync(shared);
             self.report_lost_snapshots(shared);
+            if self.moves_members() {
+                self.lead.may_hand_over = true;
+                self.mark_dirty(shared);
+            }
         }
     }
 
@@ -158,11 +168,11 @@ impl Replica {
         let patience_ms = 4 * shared.config.election_ticks as u64 * shared.config.tick_ms;
         let mut open = std::mem::take(&mut self.lead.snapshots);
         open.retain(|(node, sent_ms)| {
-            let progress = self.raw.raft.prs().get(raft_id(*node));
+            let progress = self.raw.raft.prs().get(self.id_of(*node));
             let pending = progress.is_some_and(|progress| progress.state == ProgressState::Snapshot);
             let lost = pending && shared.now_ms.saturating_sub(*sent_ms) >= patience_ms;
             if lost {
-                self.raw.report_snapshot(raft_id(*node), SnapshotStatus::Failure);
+                self.raw.report_snapshot(self.id_of(*node), SnapshotStatus::Failure);
             }
             pending && !lost
         });
@@ -179,7 +189,7 @@ impl Replica {
         if to != self.node {
             self.wake_up(shared);
             shared.counters.leader_transfers.increment();
-            self.raw.transfer_leader(raft_id(to));
+            self.raw.transfer_leader(self.id_of(to));
             self.fix_election_timeout(shared);
             self.mark_dirty(shared);
         }
@@ -191,7 +201,7 @@ impl Replica {
         self.must_lead()?;
         let may_lead =
             |node: &NodeId| !shared.down.contains(node) && self.lead.learners.holds(*node).is_none();
-        let live = self.others().filter(may_lead);
+        let live = self.other_voters().filter(may_lead);
         match live.max_by_key(|node| (self.matched(*node), std::cmp::Reverse(*node))) {
             Some(heir) => self.transfer_leader(heir, shared),
             None => Ok(()),

@@ -13,7 +13,6 @@ use smallvec::SmallVec;
 
 use super::Replica;
 use crate::host::shared::Shared;
-use crate::ids::raft_id;
 
 /// A member without a vote, as its leader sees it.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +105,8 @@ impl Replica {
 
     /// Nothing is known to be held by the member any more. Commits that counted on it stand.
     fn forget_matched(&mut self, node: NodeId, shared: &Shared) {
-        if let Some(progress) = self.raw.raft.mut_prs().get_mut(raft_id(node))
+        let id = self.id_of(node);
+        if let Some(progress) = self.raw.raft.mut_prs().get_mut(id)
             && progress.matched > 0
         {
             progress.matched = 0;
@@ -117,7 +117,8 @@ impl Replica {
     /// Lets raft take the rejection of an append at `rejected` for what it is. One is enough: those of the appends
     /// that followed it say the same.
     fn probe_again(&mut self, node: NodeId, rejected: u64) {
-        if let Some(progress) = self.raw.raft.mut_prs().get_mut(raft_id(node))
+        let id = self.id_of(node);
+        if let Some(progress) = self.raw.raft.mut_prs().get_mut(id)
             && progress.state == ProgressState::Replicate
         {
             progress.become_probe();
@@ -127,7 +128,8 @@ impl Replica {
 
     /// The member holds the log up to `holds`: sends what follows, as raft does after an acknowledgement.
     fn send_after(&mut self, node: NodeId, holds: u64, last: u64, shared: &mut Shared) {
-        let Some(progress) = self.raw.raft.mut_prs().get_mut(raft_id(node)) else { return };
+        let id = self.id_of(node);
+        let Some(progress) = self.raw.raft.mut_prs().get_mut(id) else { return };
         match progress.state {
             ProgressState::Probe => {
                 progress.become_replicate();
@@ -144,7 +146,7 @@ impl Replica {
             ProgressState::Snapshot => {}
         }
         if progress.next_idx <= last {
-            self.raw.raft.send_append(raft_id(node));
+            self.raw.raft.send_append(id);
             self.mark_dirty(shared);
         }
     }
@@ -156,7 +158,8 @@ impl Replica {
     }
 
     fn set_active(&mut self, node: NodeId, active: bool) {
-        if let Some(progress) = self.raw.raft.mut_prs().get_mut(raft_id(node)) {
+        let id = self.id_of(node);
+        if let Some(progress) = self.raw.raft.mut_prs().get_mut(id) {
             progress.recent_active = active;
         }
     }

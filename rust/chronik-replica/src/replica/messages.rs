@@ -10,7 +10,8 @@ use raft::eraftpb::{Message, MessageType};
 use super::Replica;
 use super::standing::Admission;
 use crate::host::shared::Shared;
-use crate::ids::raft_id;
+use crate::ids::node_of;
+use crate::members::Members;
 use crate::message::{ReplicaMessage, is_sendable};
 use crate::snapshot;
 
@@ -33,7 +34,7 @@ impl Replica {
                 if message.get_msg_type() != MessageType::MsgHeartbeatResponse {
                     self.stir(shared);
                 }
-                if self.is_for_this(from, &message, shared) {
+                if self.is_for_this(from, &message, shared) && message.from == self.id_of(from) {
                     self.on_learner_answer(from, message, shared);
                 }
             }
@@ -54,8 +55,10 @@ impl Replica {
         let lost = match self.judge(&mut message, shared) {
             Admission::Step => None,
             Admission::Refuse => return shared.counters.votes_refused_unknown_directory.increment(),
+            Admission::Left => return shared.counters.votes_refused_left.increment(),
             Admission::Lost(acknowledged) => Some(acknowledged),
         };
+        self.find_own_place(&mut message);
         if self.leads() {
             self.lead.learners.forget(from);
             self.notice_lost_entries(from, &message, shared);
@@ -67,9 +70,22 @@ impl Replica {
         }
     }
 
+    /// A snapshot may be older than this member. Raft installs none that does not name it.
+    fn find_own_place(&self, message: &mut Message) {
+        if message.get_msg_type() == MessageType::MsgSnapshot
+            && let Ok(stored) = Snapshot::decode(&message.get_snapshot().data)
+            && let Ok(members) = Members::decode(stored.conf_state)
+        {
+            let state = members.conf_state(Some(self.raw.raft.id));
+            message.mut_snapshot().mut_metadata().set_conf_state(state);
+        }
+    }
+
     fn is_for_this(&mut self, from: NodeId, message: &Message, shared: &Shared) -> bool {
-        let misdirected = message.from != raft_id(from) || message.to != raft_id(self.node);
-        !misdirected && is_sendable(message.get_msg_type()) && self.accepts(message, shared)
+        node_of(message.from) == Some(from)
+            && is_sendable(message.get_msg_type())
+            && self.is_addressed(message, shared)
+            && self.accepts(message, shared)
     }
 
     /// Whether raft may see this message. What it steps it must be able to persist and install.
@@ -93,6 +109,8 @@ impl Replica {
                 stored.is_ok_and(|stored| {
                     stored.index.0 == metadata.index
                         && stored.term.0 == metadata.term
+                        && Members::decode(stored.conf_state)
+                            .is_ok_and(|members| members.conf_state(None) == *metadata.get_conf_state())
                         && snapshot::is_valid(stored.machine)
                 })
             }

@@ -6,7 +6,7 @@
 //! promises back until they are synced; [`apply`] turns committed entries into visible state; [`propose`], [`judge`] and
 //! [`acks`] carry an append from request to answer, [`transactions`] the end of a transaction; [`barrier`] connects the read gate; [`messages`] decides what
 //! raft may see, and [`standing`] what a disk that is no member may say; [`lead`] is what only a leader does, and
-//! [`learners`] what it does for members without a vote; [`sleep`] is hibernation; [`read`] answers questions; [`stop`] is the end.
+//! [`learners`] what it does for members whose word counts for nothing; [`members`] is how members come and go; [`sleep`] is hibernation; [`read`] answers questions; [`stop`] is the end.
 //! Must not: know sockets, threads or clocks. Time comes with [`Shared`].
 
 mod acks;
@@ -15,6 +15,7 @@ mod barrier;
 mod judge;
 mod lead;
 mod learners;
+mod members;
 mod messages;
 mod open;
 mod persist;
@@ -31,16 +32,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chronik_log::{Index, LogConfig, PartitionLog, Term};
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::{LeaderEpoch, NodeId, Offset, PartitionKey};
 use raft::eraftpb::Message;
 use raft::{RawNode, Ready, StateRole};
 use tokio::sync::oneshot;
 
-use crate::config::TopicSettings;
+use crate::config::{Standing, TopicSettings};
 use crate::gate::{BarrierDesk, GateError, GatePass, ReadGate};
 use crate::host::shared::Shared;
 use crate::ids::node_of;
 use crate::insync::InSync;
+use crate::members::WantedMember;
 use crate::snapshot::ReplicatedState;
 use crate::storage::LogStorage;
 use crate::waiter::{ParkedWaiters, Waiter};
@@ -73,6 +76,16 @@ struct Unsynced {
 pub struct Replica {
     key: PartitionKey,
     node: NodeId,
+    /// The member that the group may make of this disk; see [`ReplicaSpec::successor`](crate::ReplicaSpec).
+    successor: Option<u64>,
+    /// What this replica's promises are worth, if it is not what those of the node are.
+    standing: Option<Standing>,
+    /// Who shall belong to the group; empty while nobody said.
+    wanted: Vec<WantedMember>,
+    /// The last change of members applied in this life.
+    last_change: Index,
+    /// This replica applied its own removal.
+    has_left: bool,
     dir: String,
     /// Whether this is the member that campaigns at once in a new group.
     designated: bool,
@@ -170,14 +183,33 @@ impl Replica {
         &mut self.raw.mut_store().log
     }
 
-    /// The other voters of the group.
+    /// The other members of the group, with and without a vote.
     fn others(&self) -> impl Iterator<Item = NodeId> + '_ {
-        let voters = self.raw.store().voters.iter();
+        self.raw.store().members.ids().filter_map(node_of).filter(|node| *node != self.node)
+    }
+
+    /// The other voters of the group.
+    fn other_voters(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let voters = self.raw.store().members.voters().iter();
         voters.filter_map(|id| node_of(*id)).filter(|node| *node != self.node)
     }
 
     fn is_voter(&self, node: NodeId) -> bool {
-        self.raw.store().voters.contains(&crate::ids::raft_id(node))
+        self.raw.store().members.is_voter(self.id_of(node))
+    }
+
+    /// The member of the group on a node, as raft names it; raft's "nobody" if there is none.
+    fn id_of(&self, node: NodeId) -> u64 {
+        let mut ids = self.raw.store().members.ids();
+        ids.find(|id| node_of(*id) == Some(node)).unwrap_or(raft::INVALID_ID)
+    }
+
+    /// What this replica's promises are worth.
+    fn standing(&self, shared: &Shared) -> Standing {
+        if planted(Mutant::WipedDiskVotes) {
+            return Standing::Voter;
+        }
+        self.standing.unwrap_or(shared.standing)
     }
 
     /// Whether this leader applied an entry of its own term: it knows everything its predecessors committed.

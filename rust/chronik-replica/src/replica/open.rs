@@ -1,24 +1,23 @@
 //! Birth of a replica: open the log, restore the newest snapshot, start raft at the restored index.
 
-use std::collections::BTreeSet;
-
 use chronik_log::{Index, LogError, PartitionLog, Term};
 use chronik_mutants::{Mutant, planted};
-use chronik_wire::types::{NodeId, PartitionKey};
+use chronik_wire::types::PartitionKey;
 use raft::{Config, RawNode, ReadOnlyOption};
 
 use super::{Leadership, Replica, acks, lead, sleep};
-use crate::config::ReplicaSpec;
+use crate::config::{ReplicaSpec, Standing};
 use crate::counters::ReplicaCounters;
 use crate::error::ReplicaError;
 use crate::gate::{BarrierDesk, ReadGate};
 use crate::host::shared::Shared;
-use crate::ids::{node_of, raft_id};
+use crate::ids::{MemberId, raft_id};
 use crate::insync::InSync;
 use crate::limits;
+use crate::members::Members;
 use crate::producers::Producers;
 use crate::snapshot::{ReplicatedState, RestoreError};
-use crate::storage::{self, LogStorage, term_of};
+use crate::storage::{LogStorage, term_of};
 use crate::waiter::ParkedWaiters;
 
 impl Replica {
@@ -32,15 +31,12 @@ impl Replica {
         count_repairs(&opened, &shared.counters);
         let mut log = opened.map_err(log_error)?;
         let mut state = ReplicatedState { machine: spec.machine, ..ReplicatedState::default() };
-        let mut voters: Vec<u64> = spec.voters.iter().copied().map(raft_id).collect();
+        let mut members = Members::of(spec.voters.iter().copied().map(MemberId::founder));
         let mut applied = Index::ZERO;
         if let Some(stored) = log.newest_snapshot().map_err(log_error)? {
             state.restore(stored.machine).map_err(|error| restore_error(key, error))?;
-            if !stored.conf_state.is_empty() {
-                voters = storage::decode_voters(stored.conf_state)
-                    .map_err(|source| ReplicaError::Snapshot { key, source })?;
-                check_voters(&voters, key, shared.config.node)?;
-            }
+            members = Members::decode(stored.conf_state)
+                .map_err(|source| ReplicaError::Snapshot { key, source })?;
             applied = stored.index;
             // The log start is written without a sync: a crash may have taken it back to before the snapshot, and
             // the entry that moved it is not replayed any more.
@@ -53,13 +49,24 @@ impl Replica {
         let applied_term = term_of(&log, applied).map_err(log_error)?;
         let high_watermark = log.offset_after_index(applied).map_err(log_error)?;
         let round_timeout_ms = shared.config.round_timeout_ms();
-        let raw = start_raft(LogStorage::new(log, voters), applied, shared)
+        let node = shared.config.node;
+        let successor = spec.successor.map(|generation| raft_id(MemberId { node, generation }));
+        let named = raft_id(MemberId { node, generation: spec.generation });
+        // A disk that its group took in place of a lost one is that member since.
+        let admitted = successor.filter(|successor| *successor != named && members.contains(*successor));
+        let standing = if admitted.is_some() { Some(Standing::Voter) } else { spec.standing };
+        let raw = start_raft(LogStorage::new(log, members), admitted.unwrap_or(named), applied, shared)
             .map_err(|error| ReplicaError::InvalidSpec { key, reason: error.to_string() })?;
         let mut replica = Replica {
             key,
-            node: shared.config.node,
+            node,
+            successor,
+            standing,
+            wanted: Vec::new(),
+            last_change: Index::ZERO,
+            has_left: false,
             dir: spec.dir,
-            designated: spec.designated == shared.config.node,
+            designated: spec.designated == node && spec.generation == 0,
             settings: spec.settings,
             raw,
             stopped: None,
@@ -103,7 +110,7 @@ fn count_repairs(opened: &Result<PartitionLog, LogError>, counters: &ReplicaCoun
 }
 
 fn check(spec: &ReplicaSpec, shared: &Shared) -> Result<(), ReplicaError> {
-    let node: NodeId = shared.config.node;
+    let node = shared.config.node;
     let mut sorted = spec.voters.clone();
     sorted.sort_unstable();
     sorted.dedup();
@@ -113,7 +120,7 @@ fn check(spec: &ReplicaSpec, shared: &Shared) -> Result<(), ReplicaError> {
         "a voter is named twice".to_owned()
     } else if spec.voters.iter().any(|voter| voter.0 < 0) {
         "a voter has a negative id".to_owned()
-    } else if !spec.voters.contains(&node) {
+    } else if spec.generation == 0 && !spec.voters.contains(&node) {
         format!("node {node} is not among its voters")
     } else {
         return Ok(());
@@ -121,18 +128,14 @@ fn check(spec: &ReplicaSpec, shared: &Shared) -> Result<(), ReplicaError> {
     Err(ReplicaError::InvalidSpec { key: spec.key, reason })
 }
 
-/// Raft asserts that a leader is among its voters. What a disk says is no reason to assert anything.
-fn check_voters(voters: &[u64], key: PartitionKey, node: NodeId) -> Result<(), ReplicaError> {
-    let distinct: BTreeSet<u64> = voters.iter().copied().filter(|voter| node_of(*voter).is_some()).collect();
-    if distinct.len() == voters.len() && distinct.contains(&raft_id(node)) {
-        return Ok(());
-    }
-    Err(ReplicaError::ForeignVoters { key, node })
-}
-
-fn start_raft(store: LogStorage, applied: Index, shared: &Shared) -> raft::Result<RawNode<LogStorage>> {
+fn start_raft(
+    store: LogStorage,
+    own: u64,
+    applied: Index,
+    shared: &Shared,
+) -> raft::Result<RawNode<LogStorage>> {
     let mut config = Config {
-        id: raft_id(shared.config.node),
+        id: own,
         election_tick: shared.config.election_ticks,
         heartbeat_tick: shared.config.heartbeat_ticks,
         applied: applied.0,
@@ -159,20 +162,5 @@ pub(super) fn restore_error(key: PartitionKey, error: RestoreError) -> ReplicaEr
     match error {
         RestoreError::Codec(source) => ReplicaError::Snapshot { key, source },
         RestoreError::Machine(source) => ReplicaError::Machine { key, source },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn voters_are_distinct_nodes_and_this_one_is_among_them() {
-        let key = PartitionKey::META;
-        let check = |voters: &[u64]| check_voters(voters, key, NodeId(1)).is_ok();
-        assert!(check(&[2]) && check(&[1, 2, 3]));
-        for wrong in [&[][..], &[1, 3], &[2, 2], &[0, 2], &[2, u64::MAX]] {
-            assert!(!check(wrong), "{wrong:?}");
-        }
     }
 }

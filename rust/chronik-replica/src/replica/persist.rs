@@ -33,7 +33,20 @@ impl Replica {
             let state = HardState { term: Term(state.term), vote: state.vote, commit: Index(state.commit) };
             self.write_hard_state(state)?;
         }
+        if ready.entries().iter().any(entry::is_members) {
+            self.promise_commit(Index(self.raw.raft.raft_log.committed))?;
+        }
         Ok(())
+    }
+
+    /// Who holds a change of members knows durably that the one before it is committed. Else it could start again with
+    /// members of long ago and win an election among them.
+    pub(super) fn promise_commit(&mut self, commit: Index) -> Result<(), LogError> {
+        let written = self.log().hard_state();
+        if commit <= written.commit || planted(Mutant::MembersForgotten) {
+            return Ok(());
+        }
+        self.log_mut().set_hard_state(HardState { commit, ..written }, true)
     }
 
     /// Term and vote are promises: written and synced. The commit index is only a help for the next start, which
@@ -61,6 +74,18 @@ impl Replica {
             Err(error) if !is_disk_full(&error) => self.stop(format!("log write failed: {error}"), shared),
             _ => {}
         }
+    }
+
+    /// Syncs what was promised outside a ready, or leaves it to the next sync job.
+    pub(super) fn sync_promise(&mut self, shared: &mut Shared) -> Result<(), LogError> {
+        if !self.log().dirty() {
+            return Ok(());
+        }
+        if shared.config.sync != SyncMode::Inline {
+            shared.unsynced.insert(self.key);
+            return Ok(());
+        }
+        self.log_mut().sync_now().inspect_err(|_| shared.counters.sync_failures.increment())
     }
 
     /// Tells raft that a ready is written, and syncs it or leaves it to the next sync job.

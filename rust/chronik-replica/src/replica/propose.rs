@@ -71,7 +71,10 @@ impl Replica {
 
     /// Proposes what waits, within the bounds of a ready.
     pub(super) fn propose_queued(&mut self, shared: &mut Shared) {
-        if (self.appends.queued.is_empty() && !self.lead.has_control()) || !self.is_confirmed() {
+        let change = self.step_members(shared);
+        if (self.appends.queued.is_empty() && !self.lead.has_control() && change.is_none())
+            || !self.is_confirmed()
+        {
             return;
         }
         if let Some(target) = self.raw.raft.lead_transferee {
@@ -98,6 +101,7 @@ impl Replica {
         if let Some(control) = self.lead.take_control() {
             entries.push(control_entry(control));
         }
+        entries.extend(change);
         self.hand_to_raft(entries, proposals, Index(first), shared);
         if !self.appends.queued.is_empty() && self.has_flight_room(0) {
             self.mark_dirty(shared);

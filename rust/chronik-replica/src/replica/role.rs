@@ -6,7 +6,6 @@
 use chronik_log::Term;
 
 use super::{Leadership, Replica};
-use crate::config::Standing;
 use crate::election::{TimeoutInput, timeout_ticks};
 use crate::host::shared::Shared;
 
@@ -45,7 +44,7 @@ impl Replica {
 
     /// Starts an election now, if this replica may and does not lead.
     pub(crate) fn campaign(&mut self, shared: &mut Shared) {
-        if self.leads() || shared.standing == Standing::Learner {
+        if self.leads() || !self.may_campaign(shared) {
             return;
         }
         self.attempts += 1;

@@ -8,7 +8,6 @@ use chronik_log::{Index, Term};
 use chronik_wire::types::NodeId;
 
 use super::Replica;
-use crate::config::Standing;
 use crate::host::shared::Shared;
 use crate::limits;
 use crate::message::ReplicaMessage;
@@ -51,7 +50,7 @@ impl Replica {
     }
 
     fn tick_raft(&mut self, shared: &mut Shared) {
-        if shared.standing == Standing::Learner {
+        if !self.leads() && !self.may_campaign(shared) {
             return self.tick_learner(shared);
         }
         let led = self.leads();
@@ -110,9 +109,16 @@ impl Replica {
             && self.is_confirmed()
             && raft.lead_transferee.is_none()
             && !self.lead.has_open_work()
+            && !self.moves_members()
             && self.others().all(|node| {
                 if let Some(heard) = self.lead.learners.heard_within(node, silence_ms, shared.now_ms) {
                     return !heard || self.lead.learners.holds(node) == Some(last);
+                }
+                if !self.is_voter(node) {
+                    // Heartbeats keep feeding a follower that is there and behind.
+                    let progress = self.raw.raft.prs().get(self.id_of(node));
+                    return progress
+                        .is_none_or(|progress| !progress.recent_active || progress.matched == last.0);
                 }
                 if shared.down.contains(&node) || !self.in_sync.heard_within(node, silence_ms, shared.now_ms)
                 {
@@ -211,10 +217,11 @@ impl Replica {
         self.raw.raft.become_follower(term, raft::INVALID_ID);
         self.fix_election_timeout(shared);
         self.mark_dirty(shared);
-        if shared.standing == Standing::Learner {
+        if !self.may_campaign(shared) {
             return;
         }
-        let mut live: Vec<NodeId> = self.others().filter(|other| !shared.down.contains(other)).collect();
+        let mut live: Vec<NodeId> =
+            self.other_voters().filter(|other| !shared.down.contains(other)).collect();
         live.push(self.node);
         live.sort_unstable();
         let turn = self.key.partition.0.unsigned_abs() as usize % live.len();

@@ -11,7 +11,6 @@ use raft::eraftpb::{Message, MessageType};
 use super::Replica;
 use crate::config::{Standing, SyncMode};
 use crate::host::shared::Shared;
-use crate::ids::raft_id;
 use crate::message::ReplicaMessage;
 
 /// What becomes of a message from another member.
@@ -21,6 +20,8 @@ pub(super) enum Admission {
     Step,
     /// It asks for a promise this node must not make.
     Refuse,
+    /// Its sender left the group, or never belonged to it.
+    Left,
     /// It proves that this log lost entries up to this index, which it had acknowledged.
     Lost(u64),
 }
@@ -37,12 +38,16 @@ impl Replica {
 
     /// Decides about a message before raft sees it, and takes out of it what must not be believed here.
     pub(super) fn judge(&self, message: &mut Message, shared: &Shared) -> Admission {
-        let learner = shared.standing == Standing::Learner;
+        let learner = self.standing(shared) == Standing::Learner;
         match message.get_msg_type() {
             MessageType::MsgRequestVote | MessageType::MsgRequestPreVote | MessageType::MsgTimeoutNow
                 if learner =>
             {
                 Admission::Refuse
+            }
+            MessageType::MsgTimeoutNow if !self.may_campaign(shared) => Admission::Refuse,
+            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote if self.has_left_group(message) => {
+                Admission::Left
             }
             MessageType::MsgHeartbeat if learner => {
                 // The leader derives it from what it believes this node to hold, perhaps on an earlier disk. Appends
@@ -74,7 +79,7 @@ impl Replica {
         }
         let mut rejection = Message::default();
         rejection.set_msg_type(MessageType::MsgAppendResponse);
-        (rejection.from, rejection.to) = (raft_id(self.node), raft_id(from));
+        (rejection.from, rejection.to) = (self.raw.raft.id, self.raw.raft.leader_id);
         (rejection.term, rejection.index, rejection.reject) = (self.raw.raft.term, acknowledged, true);
         // Raft answers 0 for what it does not know, which the leader takes for an empty log.
         (rejection.reject_hint, rejection.log_term) = (last, log.term(last).unwrap_or(0));
@@ -84,7 +89,7 @@ impl Replica {
 
     /// How a raft message leaves this node: as it is, or marked as worth nothing. `None`: it must not leave.
     pub(super) fn as_sent(&self, message: Message, shared: &Shared) -> Option<ReplicaMessage> {
-        match (shared.standing, message.get_msg_type()) {
+        match (self.standing(shared), message.get_msg_type()) {
             (Standing::Voter, _) => Some(ReplicaMessage::Raft(message)),
             (Standing::Learner, MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse) => {
                 Some(ReplicaMessage::Learner(message))

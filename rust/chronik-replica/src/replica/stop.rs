@@ -30,6 +30,7 @@ impl Replica {
         self.unsynced.clear();
         self.stalled = None;
         shared.awake.remove(&self.key);
+        shared.catching_up.remove(&self.key);
         shared.unsynced.remove(&self.key);
         self.log_mut().poison();
     }

@@ -33,6 +33,10 @@ pub struct Node {
     pub config: HostConfig,
     pub counters: Arc<ReplicaCounters>,
     pub keys: BTreeMap<PartitionKey, TopicSettings>,
+    /// Which member it is of a group that it does not belong to from the beginning.
+    pub stays: BTreeMap<PartitionKey, u32>,
+    /// Who shall belong to its groups.
+    pub wanted: BTreeMap<PartitionKey, Vec<WantedMember>>,
     pub frozen: bool,
     /// What its disk is worth.
     pub standing: Standing,
@@ -74,6 +78,8 @@ pub struct World {
     pub drop_percent: u64,
     pub duplicate_percent: u64,
     pub log: Arc<LogConfig>,
+    /// How many of the nodes, from the first on, groups begin with.
+    pub founders: usize,
     pub delivered: u64,
     /// Every message and its fate, if somebody wants to tell the story.
     pub journal: Option<Vec<(Fate, Flight)>>,
@@ -99,6 +105,8 @@ impl World {
                     config,
                     counters: Arc::new(ReplicaCounters::default()),
                     keys: BTreeMap::new(),
+                    stays: BTreeMap::new(),
+                    wanted: BTreeMap::new(),
                     frozen: false,
                     standing: Standing::Voter,
                     hold_syncs: false,
@@ -118,6 +126,7 @@ impl World {
             drop_percent: 0,
             duplicate_percent: 0,
             log: Arc::new(LogConfig::default()),
+            founders: count as usize,
             delivered: 0,
             journal: None,
             random: 0x1234_5678,
@@ -191,17 +200,96 @@ impl World {
     }
 
     pub fn spec(&self, key: PartitionKey, settings: TopicSettings) -> ReplicaSpec {
-        let voters = self.ids();
+        let voters: Vec<NodeId> = self.ids().into_iter().take(self.founders).collect();
         let designated = voters[key.partition.0 as usize % voters.len()];
         let dir = format!("t-{}", key.partition.0);
-        ReplicaSpec { key, voters, designated, dir, log: Arc::clone(&self.log), settings, machine: None }
+        ReplicaSpec {
+            key,
+            voters,
+            generation: 0,
+            successor: None,
+            standing: None,
+            designated,
+            dir,
+            log: Arc::clone(&self.log),
+            settings,
+            machine: None,
+        }
     }
 
     pub fn open(&mut self, id: NodeId, key: PartitionKey, settings: TopicSettings) {
-        let spec = self.spec(key, settings.clone());
+        let mut spec = self.spec(key, settings.clone());
         let node = self.nodes.get_mut(&id).unwrap();
         node.keys.insert(key, settings);
-        node.host.as_mut().unwrap().create_replica(spec).unwrap();
+        if let Some(generation) = node.stays.get(&key) {
+            spec.generation = *generation;
+            spec.standing = Some(Standing::Voter);
+            spec.dir = format!("{}-{generation}", spec.dir);
+        }
+        let host = node.host.as_mut().unwrap();
+        host.create_replica(spec).unwrap();
+        if let Some(wanted) = node.wanted.get(&key) {
+            host.want_members(key, wanted.clone());
+        }
+    }
+
+    // ---- members
+
+    /// The node gets a replica that is a new member, if it has not got that one.
+    pub fn stay(&mut self, node: i32, generation: u32) {
+        if self.node(node).stays.get(&KEY) == Some(&generation) {
+            return;
+        }
+        self.node(node).stays.insert(KEY, generation);
+        if let Some(host) = &mut self.node(node).host {
+            let _ = host.remove_replica(KEY, true);
+            self.open(NodeId(node), KEY, TopicSettings::default());
+        } else {
+            self.node(node).keys.insert(KEY, TopicSettings::default());
+        }
+    }
+
+    /// Everybody hears who shall belong to the group: (node, generation).
+    pub fn want(&mut self, members: &[(i32, u32)]) {
+        for node in self.ids() {
+            self.want_at(node.0, members);
+        }
+        self.settle();
+    }
+
+    /// One node hears who shall belong to the group.
+    pub fn want_at(&mut self, node: i32, members: &[(i32, u32)]) {
+        let wish = |(node, generation): &(i32, u32)| WantedMember {
+            id: MemberId { node: NodeId(*node), generation: *generation },
+            votes: true,
+        };
+        let wanted: Vec<WantedMember> = members.iter().map(wish).collect();
+        let node = self.node(node);
+        node.wanted.insert(KEY, wanted.clone());
+        if let Some(host) = &mut node.host {
+            host.want_members(KEY, wanted);
+        }
+    }
+
+    /// The node no longer belongs to the group: its replica goes with its data.
+    pub fn drop_replica(&mut self, node: i32) {
+        self.node(node).keys.remove(&KEY);
+        self.node(node).stays.remove(&KEY);
+        if let Some(host) = &mut self.node(node).host {
+            let _ = host.remove_replica(KEY, true);
+        }
+    }
+
+    /// Whether the group's leader says that it consists of who is wanted.
+    pub fn has_arrived(&self) -> bool {
+        let leader = self.confirmed_leader(KEY).and_then(|leader| self.nodes[&leader].host.as_ref());
+        leader.and_then(|host| host.replica(KEY)).is_some_and(Replica::is_settled_as_wanted)
+    }
+
+    /// The voters as a node has applied them.
+    pub fn voters(&self, node: i32) -> Vec<i32> {
+        let host = self.nodes[&NodeId(node)].host.as_ref().unwrap();
+        host.replica(KEY).unwrap().membership().voters.iter().map(|voter| voter.node.0).collect()
     }
 
     pub fn create_all(&mut self, key: PartitionKey, settings: TopicSettings) {

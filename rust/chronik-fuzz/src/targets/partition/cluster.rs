@@ -101,6 +101,9 @@ impl Cluster {
         let spec = ReplicaSpec {
             key: KEY,
             voters,
+            generation: 0,
+            successor: None,
+            standing: None,
             designated: id(0),
             dir: DIR.to_owned(),
             log: Arc::clone(&self.log),
