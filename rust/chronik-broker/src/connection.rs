@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Mutex, MutexGuard};
+
+use crate::world::World;
 
 /// One client connection, as the edge accepted it. Its clones are the same connection.
 #[derive(Debug, Clone)]
@@ -18,18 +21,52 @@ pub struct Connection {
     pub(crate) between_nodes: bool,
     /// Held by the produce that is about to append; fair, so that produces append in the order in which they came.
     produce_turn: Arc<Mutex<()>>,
+    mute: Arc<Mute>,
+}
+
+/// When the connection's next request may be looked at.
+#[derive(Debug, Default)]
+struct Mute {
+    until_ms: AtomicU64,
+    /// Held by the first request that waits; fair, so that requests go on in the order in which they came.
+    turn: Mutex<()>,
 }
 
 impl Connection {
     /// A connection that has sent nothing yet.
     pub fn new(id: u64, peer: SocketAddr, pinned: bool) -> Connection {
-        Connection { id, peer, pinned, between_nodes: false, produce_turn: Arc::default() }
+        Connection {
+            id,
+            peer,
+            pinned,
+            between_nodes: false,
+            produce_turn: Arc::default(),
+            mute: Arc::default(),
+        }
     }
 
     /// What a request comes over that another node passes on.
     pub(crate) fn between_nodes() -> Connection {
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Connection { between_nodes: true, ..Connection::new(0, nowhere, false) }
+    }
+
+    /// Leaves further requests of this connection alone until `until_ms`: its client is over a quota.
+    pub(crate) fn mute_until(&self, until_ms: u64) {
+        self.mute.until_ms.fetch_max(until_ms, Ordering::Relaxed);
+    }
+
+    /// Waits until the connection is not muted. Does not suspend if it is not and nobody waits.
+    pub(crate) async fn unmuted(&self, world: &dyn World) {
+        if self.mute.until_ms.load(Ordering::Relaxed) == 0 {
+            // Never muted, so that nobody waits whom this request could overtake.
+            return;
+        }
+        let _turn = self.mute.turn.lock().await;
+        let until_ms = self.mute.until_ms.load(Ordering::Relaxed);
+        if world.now_ms() < until_ms {
+            world.sleep_until(until_ms).await;
+        }
     }
 
     /// Waits until every produce that came before on this connection has appended. Does not suspend if they have.

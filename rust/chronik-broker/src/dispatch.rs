@@ -56,6 +56,8 @@ apis! {
     CreatePartitions => create_partitions;
     ElectLeaders => elect_leaders;
     IncrementalAlterConfigs => incremental_alter_configs;
+    DescribeClientQuotas => describe_client_quotas;
+    AlterClientQuotas => alter_client_quotas;
     DescribeQuorum => describe_quorum;
     DescribeCluster => describe_cluster;
     DescribeProducers => describe_producers;
@@ -69,6 +71,8 @@ impl Broker {
     /// length prefix, or nothing for a produce with `acks=0`.
     pub async fn handle(self: &Rc<Self>, connection: &Connection, frame: Bytes) -> Outcome {
         count(&self.node.counters.requests);
+        connection.unmuted(&*self.world).await;
+        let frame_bytes = frame.len();
         let arrived_ms = self.world.now_ms();
         let mut reader = Reader::new(frame);
         let header = match RequestHeader::read(&mut reader) {
@@ -84,6 +88,7 @@ impl Broker {
             version: header.version,
             client_id: header.client_id.clone(),
             arrived_ms,
+            frame_bytes,
         };
         (api.run)(context, header, reader).await
     }

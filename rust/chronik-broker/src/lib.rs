@@ -34,6 +34,7 @@ mod partition_fetch;
 mod peer;
 mod preferred_replica;
 mod producer_ids;
+mod quotas;
 mod reconcile;
 mod registration;
 mod strays;

@@ -24,6 +24,10 @@ pub const REQUEST_TIMEOUT_MS_MAX: u64 = 300_000;
 pub const MARKER_WAIT_MS_MAX: u64 = 30_000;
 /// Time an administrative request without a time-out of its own may wait for its outcome.
 pub const ADMIN_TIMEOUT_MS: u64 = 15_000;
+/// Longest time a client over its quota is told to wait. What it still owes then counts against what it sends next.
+pub const QUOTA_THROTTLE_MS_MAX: u64 = 30_000;
+/// Clients over whose quotas one node keeps account.
+pub const QUOTA_BUCKETS_MAX: usize = 10_000;
 /// Time an internal call (auto-create, producer ids, registration) may take.
 pub const INTERNAL_CALL_TIMEOUT_MS: u64 = 5_000;
 /// Time to find an id for a producer before it is told to ask again. Well below the shortest request time-out a client

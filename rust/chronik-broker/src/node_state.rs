@@ -17,6 +17,7 @@ use crate::founding::Founding;
 use crate::limits;
 use crate::meta::MetaSeat;
 use crate::peer::NodeMessage;
+use crate::quotas::Buckets;
 use crate::strays::StartFacts;
 use crate::view::ClusterView;
 
@@ -48,6 +49,7 @@ pub struct NodeState {
     placed: Mutex<Vec<Offset>>,
     start: StartFacts,
     founding: Mutex<Founding>,
+    buckets: Mutex<Buckets>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -76,6 +78,7 @@ impl NodeState {
             placed,
             start: StartFacts::default(),
             founding: Mutex::new(founding),
+            buckets: Mutex::default(),
             wake,
         })
     }
@@ -98,6 +101,11 @@ impl NodeState {
     /// Reads or changes this node's part in the founding of the cluster.
     pub(crate) fn founding<R>(&self, change: impl FnOnce(&mut Founding) -> R) -> R {
         change(&mut lock(&self.founding))
+    }
+
+    /// Reads or changes the account over clients with quotas.
+    pub(crate) fn buckets<R>(&self, change: impl FnOnce(&mut Buckets) -> R) -> R {
+        change(&mut lock(&self.buckets))
     }
 
     /// Tells everyone who waits for leaders or nodes that the view has changed.

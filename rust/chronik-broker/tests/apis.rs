@@ -63,6 +63,18 @@ fn every_advertised_key_and_version_is_answered() {
         ..DescribeClusterRequest::default()
     });
     walk(&mut cluster, all, |_| DescribeTopicPartitionsRequest::default());
+    walk(&mut cluster, all, |_| DeleteRecordsRequest::default());
+    walk(&mut cluster, all, |_| AlterConfigsRequest::default());
+    walk(&mut cluster, all, |_| AlterReplicaLogDirsRequest::default());
+    walk(&mut cluster, all, |_| DescribeLogDirsRequest::default());
+    walk(&mut cluster, all, |_| CreatePartitionsRequest::default());
+    walk(&mut cluster, all, |_| ElectLeadersRequest::default());
+    walk(&mut cluster, all, |_| IncrementalAlterConfigsRequest::default());
+    walk(&mut cluster, all, |_| DescribeClientQuotasRequest::default());
+    walk(&mut cluster, all, |_| AlterClientQuotasRequest::default());
+    walk(&mut cluster, all, |_| DescribeQuorumRequest::default());
+    walk(&mut cluster, all, |_| UnregisterBrokerRequest::default());
+    walk(&mut cluster, all, |_| ListConfigResourcesRequest::default());
     let advertised = cluster.call(NODE, 4, &ApiVersionsRequest::default()).api_keys;
     let advertised: Vec<i16> = advertised.iter().map(|api| api.api_key).collect();
     walked.sort_unstable();

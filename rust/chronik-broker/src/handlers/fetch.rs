@@ -5,6 +5,8 @@
 //! and one whose gate is still pending holds back the others' records for 250 ms at most. At a leader, a consumer that
 //! names its rack is told of a follower there (KIP-392), except on the pinned address; a follower that cannot pass its
 //! gate sends such a consumer back to the leader, if it knows one, with an answer that claims nothing.
+//! Quotas: the bytes served count against `consumer_byte_rate`; over it the answer says how long the client should wait,
+//! and its connection waits as long.
 //! Versions: 7 sessions (KIP-227) · 9 leader epoch · 11 rack (KIP-392) · 12 divergence · 13 topic ids · 16 leader hint
 //! with its endpoint (KIP-951; the field exists from 12, an address to go with it does not).
 //! Not done: 15 replica state (replication between brokers does not use Fetch).
@@ -35,6 +37,7 @@ use crate::parked::Parked;
 use crate::partition_fetch::{
     Admission, FetchSpec, Racks, Served, admit, gate_failed, redirected, refused, serve,
 };
+use crate::quotas::{Direction, Quota};
 use crate::topics::{TopicName, find_partition};
 use crate::world::until;
 
@@ -70,6 +73,7 @@ struct Part {
 struct Fetch {
     context: Context,
     parts: Vec<Part>,
+    quota: Option<Quota>,
     max_bytes: usize,
     min_bytes: usize,
     gate_deadline_ms: u64,
@@ -105,6 +109,11 @@ impl Fetch {
         let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0).min(limits::FETCH_WAIT_MS_MAX);
         let gate_ms = wait_ms.max(limits::GATE_WAIT_MS_MIN).min(config.gate_cap_ms);
         let racks = racks(&context, &request.rack_id);
+        let quota = context.quota(Direction::Fetch);
+        // More than the quota lets through at once would keep the client waiting for longer than it listens.
+        let room_bytes = quota.as_ref().map_or(limits::FETCH_RESPONSE_BYTES_MAX, Quota::room_bytes);
+        let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0);
+        let max_bytes = max_bytes.min(limits::FETCH_RESPONSE_BYTES_MAX).min(room_bytes);
         let part = |(topic, wanted)| {
             let spec = FetchSpec {
                 key: PartitionKey::META,
@@ -120,8 +129,9 @@ impl Fetch {
         };
         let mut fetch = Fetch {
             parts: wanted.into_iter().map(part).collect(),
-            max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(limits::FETCH_RESPONSE_BYTES_MAX),
-            min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
+            quota,
+            max_bytes,
+            min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes),
             gate_deadline_ms: context.arrived_ms + gate_ms,
             park_deadline_ms: context.arrived_ms + wait_ms,
             context,
@@ -358,7 +368,10 @@ impl Fetch {
     fn respond(mut self, session: PlanKind) -> FetchResponse {
         let broker = std::rc::Rc::clone(&self.context.broker);
         let mut sessions = broker.sessions.borrow_mut();
+        let throttle_time_ms =
+            self.quota.as_ref().map_or(0, |quota| self.context.charge(quota, self.byte_count()));
         let mut response = FetchResponse {
+            throttle_time_ms,
             session_id: match session {
                 PlanKind::Sessionless => 0,
                 PlanKind::New(id) | PlanKind::Incremental(id) => id,

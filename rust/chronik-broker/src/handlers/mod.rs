@@ -7,6 +7,7 @@ use crate::broker::Broker;
 use crate::connection::{CloseReason, Connection};
 use crate::limits;
 
+pub(crate) mod alter_client_quotas;
 pub(crate) mod alter_configs;
 pub(crate) mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
@@ -14,6 +15,7 @@ pub(crate) mod create_partitions;
 pub(crate) mod create_topics;
 pub(crate) mod delete_records;
 pub(crate) mod delete_topics;
+pub(crate) mod describe_client_quotas;
 pub(crate) mod describe_cluster;
 pub(crate) mod describe_configs;
 pub(crate) mod describe_log_dirs;
@@ -46,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) client_id: Option<String>,
     /// Monotonic time of arrival: deadlines count from here.
     pub(crate) arrived_ms: u64,
+    /// The request's size, its header included.
+    pub(crate) frame_bytes: usize,
 }
 
 /// A response, no response (`acks=0`), or a connection to close.

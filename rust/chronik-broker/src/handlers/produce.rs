@@ -6,6 +6,8 @@
 //! answer; its failure closes the connection.
 //! The first batch of a transaction in a partition is appended once the transaction's coordinator has said that the
 //! partition belongs to it (KIP-890).
+//! Quotas: the bytes of the request count against `producer_byte_rate` when it comes; over it the answer says how long the
+//! client should wait, and its connection waits as long.
 //! Versions: 3 record batches v2 only, transactions · 8 error message · 9 flexible · 10 leader hints · 11 error 120 · 12
 //! partitions are added to the transaction here · 13 topic ids.
 //! On the pinned address a batch for another leader is carried there.
@@ -33,6 +35,7 @@ use crate::forward::{Forwarded, ForwardedBatch};
 use crate::hosts::HostReply;
 use crate::leader_hint::{endpoints, hint};
 use crate::limits;
+use crate::quotas::Direction;
 use crate::topics::{Absent, Target, TopicName};
 use crate::transactional_produce::{Begun, ProducedTransaction, begin_transactional};
 
@@ -69,11 +72,16 @@ struct Common {
 }
 
 pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Answer<ProduceResponse> {
+    let quota = context.quota(Direction::Produce);
+    let throttle_time_ms = quota.map_or(0, |quota| context.charge(&quota, context.frame_bytes));
     let acks = match request.acks {
         -1 => Acks::All,
         0 => Acks::None,
         1 => Acks::Leader,
-        _ => return Ok(Some(respond(&context, refuse_all(request, ErrorCode::INVALID_REQUIRED_ACKS)))),
+        _ => {
+            let results = refuse_all(request, ErrorCode::INVALID_REQUIRED_ACKS);
+            return Ok(Some(respond(&context, results, throttle_time_ms)));
+        }
     };
     let common = Common {
         acks,
@@ -95,7 +103,7 @@ pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Answer<
             results.iter().map(|(_, result)| result.error_code).find(|code| *code != ErrorCode::NONE);
         return failed.map_or(Ok(None), |code| Err(CloseReason::UnacknowledgedProduceFailed(code.0)));
     }
-    Ok(Some(respond(&context, results)))
+    Ok(Some(respond(&context, results, throttle_time_ms)))
 }
 
 /// The partitions of a request, and the batch for each.
@@ -299,7 +307,11 @@ fn refuse_all(request: ProduceRequest, code: ErrorCode) -> Vec<(TopicName, Parti
     results
 }
 
-fn respond(context: &Context, results: Vec<(TopicName, PartitionProduceResponse)>) -> ProduceResponse {
+fn respond(
+    context: &Context,
+    results: Vec<(TopicName, PartitionProduceResponse)>,
+    throttle_time_ms: i32,
+) -> ProduceResponse {
     let mut responses: Vec<TopicProduceResponse> = Vec::new();
     let mut leaders: Vec<LeaderIdAndEpoch> = Vec::new();
     let mut last: Option<TopicName> = None;
@@ -324,5 +336,5 @@ fn respond(context: &Context, results: Vec<(TopicName, PartitionProduceResponse)
         }
     }
     let image: Arc<MetaImage> = context.broker.node.image();
-    ProduceResponse { responses, throttle_time_ms: 0, node_endpoints: endpoints(&image, &leaders) }
+    ProduceResponse { responses, throttle_time_ms, node_endpoints: endpoints(&image, &leaders) }
 }

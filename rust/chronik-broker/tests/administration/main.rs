@@ -8,4 +8,5 @@ mod elections;
 mod log_dirs;
 mod partitions;
 mod quorum;
+mod quotas;
 mod records;

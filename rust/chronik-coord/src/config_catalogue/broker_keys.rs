@@ -318,8 +318,8 @@ static QUOTAS: &[ConfigKey] = &[
     unset("client.quota.callback.class", ConfigKind::Class),
     int("controller.quota.window.num", "11").at_least(1),
     int("controller.quota.window.size.seconds", "1").at_least(1),
-    int("quota.window.num", "11").at_least(1),
-    int("quota.window.size.seconds", "1").at_least(1),
+    int("quota.window.num", "11").at_least(1).works(),
+    int("quota.window.size.seconds", "1").at_least(1).works(),
     int("replication.quota.window.num", "11").at_least(1),
     int("replication.quota.window.size.seconds", "1").at_least(1),
 ];
