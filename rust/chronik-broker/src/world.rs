@@ -14,6 +14,15 @@ pub trait World {
     fn now_ms(&self) -> u64;
     /// The broker clock in milliseconds since the Unix epoch: real time plus a test's offset. Never decides a read.
     fn wall_ms(&self) -> i64;
+    /// The clock that time-outs of groups and transactions run on, in milliseconds: monotonic time plus what a test has
+    /// put it forward. Never goes back.
+    fn clock_ms(&self) -> i64 {
+        i64::try_from(self.now_ms()).unwrap_or(i64::MAX)
+    }
+    /// Completes when a test puts that clock forward after this call.
+    fn clock_advanced(&self) -> LocalFuture<()> {
+        Box::pin(std::future::pending())
+    }
     /// Completes when `now_ms` has reached `at_ms`.
     fn sleep_until(&self, at_ms: u64) -> LocalFuture<()>;
     /// A random number.

@@ -1,25 +1,24 @@
 //! Time: one monotonic clock per process start, and a broker clock that a test may move.
 //!
-//! Deadlines, ticks and beats use the monotonic clock. The broker clock is real time plus an offset; it stamps records
-//! and drives retention, and never decides a read.
+//! Deadlines, ticks and beats use the monotonic clock. The broker clock is real time plus an offset; it stamps records,
+//! drives retention and the time-outs of groups and transactions, and never decides a read.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// The clocks of one cluster or server. Cheap to clone; clones share the offset.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
     start: Instant,
-    offset_ms: Arc<AtomicI64>,
+    offset_ms: watch::Sender<i64>,
 }
 
 impl Clock {
     /// A clock that begins now.
     pub(crate) fn new() -> Clock {
-        Clock { start: Instant::now(), offset_ms: Arc::new(AtomicI64::new(0)) }
+        Clock { start: Instant::now(), offset_ms: watch::Sender::new(0) }
     }
 
     /// Monotonic milliseconds since this clock began.
@@ -38,12 +37,22 @@ impl Clock {
     pub(crate) fn wall_ms(&self) -> i64 {
         let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let real_ms = i64::try_from(real.as_millis()).unwrap_or(i64::MAX);
-        real_ms.saturating_add(self.offset_ms.load(Ordering::Relaxed))
+        real_ms.saturating_add(*self.offset_ms.borrow())
     }
 
-    /// Moves broker time by `by_ms`; monotonic time stays.
+    /// Broker time that no correction of the wall clock moves: monotonic milliseconds plus what it was put forward.
+    pub(crate) fn clock_ms(&self) -> i64 {
+        i64::try_from(self.now_ms()).unwrap_or(i64::MAX).saturating_add(*self.offset_ms.borrow())
+    }
+
+    /// Puts broker time forward by `by_ms`; monotonic time stays.
     pub(crate) fn advance(&self, by_ms: i64) {
-        self.offset_ms.fetch_add(by_ms, Ordering::Relaxed);
+        self.offset_ms.send_modify(|offset_ms| *offset_ms = offset_ms.saturating_add(by_ms.max(0)));
+    }
+
+    /// To be told when broker time is put forward.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<i64> {
+        self.offset_ms.subscribe()
     }
 }
 

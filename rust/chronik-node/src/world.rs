@@ -30,6 +30,20 @@ impl World for TokioWorld {
         self.clock.wall_ms()
     }
 
+    fn clock_ms(&self) -> i64 {
+        self.clock.clock_ms()
+    }
+
+    fn clock_advanced(&self) -> LocalFuture<()> {
+        let mut offset = self.clock.subscribe();
+        Box::pin(async move {
+            // Without the clock nobody can put it forward any more.
+            if offset.changed().await.is_err() {
+                std::future::pending().await
+            }
+        })
+    }
+
     fn sleep_until(&self, at_ms: u64) -> LocalFuture<()> {
         Box::pin(tokio::time::sleep_until(self.clock.instant(at_ms)))
     }
