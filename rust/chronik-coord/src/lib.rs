@@ -31,7 +31,7 @@ mod resolve;
 mod snapshot;
 pub mod transactions;
 
-pub use apply::topics::check_topic_name;
+pub use apply::topics::{INTERNAL_TOPICS, check_topic_name};
 pub use assignment::{Assignment, Member};
 pub use codec::CodecError;
 pub use command::{

@@ -61,7 +61,10 @@ fn create_one(
     Ok(created)
 }
 
-/// Demands a legal topic name that is not reserved.
+/// The topics that brokers create for themselves. No other name may begin with `__`.
+pub const INTERNAL_TOPICS: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+
+/// Demands a legal topic name that is not reserved, or is that of an internal topic.
 ///
 /// # Errors
 /// Code 17 with the rule that is broken.
@@ -74,7 +77,7 @@ pub fn check_topic_name(name: &str) -> Result<(), ItemError> {
         "is longer than 249 characters"
     } else if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) {
         "has characters other than a-z, A-Z, 0-9, '.', '_' and '-'"
-    } else if name.starts_with("__") {
+    } else if name.starts_with("__") && !INTERNAL_TOPICS.contains(&name) {
         "begins with \"__\", which is reserved"
     } else {
         return Ok(());
