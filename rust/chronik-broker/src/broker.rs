@@ -6,10 +6,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use chronik_coord::groups::{Groups, GroupsState};
+use chronik_coord::transactions::{Transactions, TransactionsState};
 use chronik_log::{Index, LogConfig};
 use chronik_replica::{Host, Replica, ReplicaError, ReplicaSpec, TopicSettings};
 use chronik_wire::types::{DirectoryId, NodeId, PartitionKey};
 
+use crate::coordination::Seats;
 use crate::fetch_session::SessionCache;
 use crate::forward::ForwardsTaken;
 use crate::hosts::Hosts;
@@ -33,6 +36,8 @@ pub struct Broker {
     pub(crate) topic_configs: TopicConfigs,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) forwards_taken: RefCell<ForwardsTaken>,
+    pub(crate) group_seats: Seats<GroupsState>,
+    pub(crate) transaction_seats: Seats<TransactionsState>,
 }
 
 impl Broker {
@@ -58,6 +63,8 @@ impl Broker {
             topic_configs: TopicConfigs::default(),
             producer_ids: ProducerIds::default(),
             forwards_taken: RefCell::default(),
+            group_seats: Seats::default(),
+            transaction_seats: Seats::default(),
         }))
     }
 
@@ -143,7 +150,7 @@ impl Broker {
     }
 
     /// After a turn: announces what this shard's replicas have come to lead, or lead no longer.
-    pub fn announce_leader_changes(&self) {
+    pub fn announce_leader_changes(self: &Rc<Self>) {
         let changes = self.hosts.own().borrow_mut().take_leader_changes();
         if changes.is_empty() {
             return;
@@ -156,6 +163,10 @@ impl Broker {
             (before + 1, view.own_version())
         });
         self.node.view_has_changed();
+        for change in &changes {
+            self.on_leadership::<Groups>(change);
+            self.on_leadership::<Transactions>(change);
+        }
         for peer in self.other_nodes() {
             if changes.len() <= limits::LEADERSHIP_PER_MESSAGE_MAX {
                 let changes = changes.clone();

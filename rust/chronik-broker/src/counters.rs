@@ -69,6 +69,16 @@ counters! {
     storage_refusals,
     /// Produces received on the pinned address and carried to the leader.
     produces_forwarded,
+    /// Times a coordinator of groups or transactions took office at this node.
+    coordinators_opened,
+    /// Batches that coordinators at this node appended to their logs.
+    coordinator_batches,
+    /// Times that markers of a transaction could not be written everywhere and were ordered again.
+    marker_retries,
+    /// Requests to a coordinator that came to a node that is not theirs, or not yet.
+    coordinator_refusals,
+    /// Requests to a coordinator received on the pinned address and carried to it.
+    coordinator_forwards,
 }
 
 impl BrokerCounters {

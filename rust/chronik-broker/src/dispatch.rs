@@ -41,12 +41,24 @@ apis! {
     Fetch => fetch;
     ListOffsets => list_offsets;
     Metadata => metadata;
+    OffsetCommit => offset_commit;
+    OffsetFetch => offset_fetch;
     FindCoordinator => find_coordinator;
+    JoinGroup => join_group;
+    Heartbeat => heartbeat;
+    LeaveGroup => leave_group;
+    SyncGroup => sync_group;
+    DescribeGroups => describe_groups;
+    ListGroups => list_groups;
     ApiVersions => api_versions;
     CreateTopics => create_topics;
     DeleteTopics => delete_topics;
     DeleteRecords => delete_records;
     InitProducerId => init_producer_id;
+    AddPartitionsToTxn => add_partitions_to_txn;
+    AddOffsetsToTxn => add_offsets_to_txn;
+    EndTxn => end_txn;
+    TxnOffsetCommit => txn_offset_commit;
     OffsetForLeaderEpoch => offset_for_leader_epoch;
     WriteTxnMarkers => write_txn_markers;
     DescribeConfigs => describe_configs;
@@ -63,6 +75,12 @@ apis! {
     DescribeProducers => describe_producers;
     UnregisterBroker => unregister_broker;
     ListConfigResources => list_config_resources;
+    DeleteGroups => delete_groups;
+    OffsetDelete => offset_delete;
+    DescribeTransactions => describe_transactions;
+    ListTransactions => list_transactions;
+    ConsumerGroupHeartbeat => consumer_group_heartbeat;
+    ConsumerGroupDescribe => consumer_group_describe;
     DescribeTopicPartitions => describe_topic_partitions;
 }
 

@@ -1,7 +1,7 @@
-//! Produces that arrive on a pinned address are carried to the leader: the client was told that this node leads, and
-//! only its reads have to be served here.
+//! Requests that arrive on a pinned address and are another node's to answer are carried there: the client was told that
+//! this node does everything, and only its reads have to be served here.
 //!
-//! What travels is an ordinary Produce request of one batch, so the leader treats it like any other.
+//! What travels is an ordinary request, so the other node treats it like any other. Of a produce it is one batch.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chronik_replica::Acks;
-use chronik_wire::api::ApiKey;
-use chronik_wire::codec::{Message, Writer};
+use chronik_wire::api::Request;
+use chronik_wire::codec::Writer;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::header::{RequestHeader, decode_response};
 use chronik_wire::messages::produce::{
@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::broker::Broker;
 use crate::connection::Connection;
+use crate::counters::count;
 use crate::limits;
 use crate::node_state::CallAnswer;
 use crate::peer::NodeMessage;
@@ -83,7 +84,7 @@ impl Broker {
                 partition_data: vec![PartitionProduceData { index: key.partition.0, records: Some(batch) }],
             }],
         };
-        let frame = request_frame(&request, version)?;
+        let frame = request_frame(version, None, &request)?;
         let (call, answer) = self.node.open_call()?;
         self.node.send(leader, NodeMessage::ForwardRequest { call, frame });
         let until_ms = deadline_ms + GRACE_MS;
@@ -111,6 +112,40 @@ impl Broker {
                 base_offset: -1,
                 ..PartitionProduceResponse::default()
             })
+        }
+    }
+
+    /// Carries a request to the coordinator it is for and returns the answer. `None` if that node does not answer before
+    /// it is no longer the coordinator, or refuses to.
+    pub(crate) async fn forward_to_coordinator<Q: Request>(
+        &self,
+        (node, key): (NodeId, PartitionKey),
+        version: i16,
+        client_id: Option<String>,
+        request: &Q,
+    ) -> Option<Q::Response> {
+        let frame = request_frame(version, client_id, request)?;
+        let mut view_changes = self.node.subscribe_view();
+        let (call, mut answer) = self.node.open_call()?;
+        self.node.send(node, NodeMessage::ForwardRequest { call, frame });
+        let answer = loop {
+            view_changes.borrow_and_update();
+            if self.coordinator_node(key) != Some(node) {
+                break None;
+            }
+            tokio::select! {
+                biased;
+                answer = &mut answer => break answer.ok(),
+                _ = view_changes.changed() => {}
+            }
+        };
+        self.node.close_call(call);
+        match answer? {
+            CallAnswer::Bytes(frame) => {
+                count(&self.node.counters.coordinator_forwards);
+                decode_response::<Q>(frame, version).ok().map(|(_, response)| response)
+            }
+            CallAnswer::Done | CallAnswer::Refused => None,
         }
     }
 
@@ -155,8 +190,13 @@ impl ForwardsTaken {
     }
 }
 
-fn request_frame(request: &ProduceRequest, version: i16) -> Option<Bytes> {
-    let header = RequestHeader { api: ApiKey::Produce, version, correlation_id: 0, client_id: None };
+/// The frame in which a request travels between nodes.
+pub(crate) fn request_frame<Q: Request>(
+    version: i16,
+    client_id: Option<String>,
+    request: &Q,
+) -> Option<Bytes> {
+    let header = RequestHeader { api: Q::KEY, version, correlation_id: 0, client_id };
     let mut writer = Writer::new();
     header.write(&mut writer).ok()?;
     request.encode(&mut writer, version).ok()?;

@@ -14,6 +14,7 @@ mod config;
 mod config_admin;
 mod connection;
 mod controller;
+mod coordination;
 mod counters;
 mod dispatch;
 mod errors;

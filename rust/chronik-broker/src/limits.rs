@@ -47,5 +47,19 @@ pub const LEADERSHIP_PER_MESSAGE_MAX: usize = 4_096;
 pub const LEADER_TABLE_MAX: usize = 1_000_000;
 /// Bytes of one node message on the wire, its command included.
 pub const NODE_MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// Groups one request may name.
+pub const REQUEST_GROUPS_MAX: usize = 10_000;
+/// Time to find or create a coordinator before the client is told to ask again.
+pub const COORDINATOR_SEARCH_MS: u64 = 5_000;
+/// Requests that wait to be looked at by one coordinator; whoever finds the queue full asks again.
+pub const OFFICE_REQUESTS_QUEUED_MAX: usize = 10_000;
+/// Requests of one coordinator that wait for others or for the log.
+pub const OFFICE_REQUESTS_WAITING_MAX: usize = 100_000;
+/// Pause before a coordinator that could not prove its leadership tries again.
+pub const OFFICE_RETRY_MS: u64 = 50;
+/// Time for one node to write the markers of one order.
+pub const MARKER_CALL_MS: u64 = 5_000;
+/// Pause before markers are written again that could not be.
+pub const MARKER_RETRY_MS: u64 = 100;
 /// Pause before a replica that could not be opened for want of descriptors or space is tried again.
 pub const REOPEN_MS: u64 = 1_000;

@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use chronik_coord::groups::Groups;
+use chronik_coord::transactions::Transactions;
 use chronik_coord::{CommandId, MetaImage};
 use chronik_wire::types::{NodeId, Offset};
 use tokio::sync::{oneshot, watch};
 
 use crate::config::BrokerConfig;
+use crate::coordination::Doors;
 use crate::counters::BrokerCounters;
 use crate::founding::Founding;
 use crate::limits;
@@ -48,6 +51,8 @@ pub struct NodeState {
     /// Per shard: the metadata its replicas have been brought in line with.
     placed: Mutex<Vec<Offset>>,
     start: StartFacts,
+    pub(crate) group_doors: Doors<Groups>,
+    pub(crate) transaction_doors: Doors<Transactions>,
     founding: Mutex<Founding>,
     buckets: Mutex<Buckets>,
     wake: Arc<dyn Fn() + Send + Sync>,
@@ -77,6 +82,8 @@ impl NodeState {
             next_command: AtomicU64::new(1),
             placed,
             start: StartFacts::default(),
+            group_doors: Doors::default(),
+            transaction_doors: Doors::default(),
             founding: Mutex::new(founding),
             buckets: Mutex::default(),
             wake,

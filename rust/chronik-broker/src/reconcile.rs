@@ -15,10 +15,11 @@ use std::sync::Arc;
 
 use chronik_coord::{MetaImage, Topic, TopicConfig};
 use chronik_log::LogConfig;
-use chronik_replica::{ReplicaError, ReplicaSpec, TopicSettings};
+use chronik_replica::{Machine, ReplicaError, ReplicaSpec, TopicSettings};
 use chronik_wire::types::{NodeId, Offset, PartitionIndex, PartitionKey, TopicId};
 
 use crate::broker::Broker;
+use crate::coordination::InternalTopic;
 use crate::hosts::Hosts;
 use crate::limits;
 use crate::world::until;
@@ -154,7 +155,7 @@ impl Broker {
                 dir,
                 log: Arc::clone(&log),
                 settings: settings.clone(),
-                machine: None,
+                machine: self.machine_for(topic, key),
             };
             if let Err(error) = host.create_replica(spec) {
                 tracing::error!(node = self.node.config.node.0, topic = %topic.name, partition = key.partition.0, %error,
@@ -167,9 +168,19 @@ impl Broker {
         placement
     }
 
+    /// What sits on a partition of an internal topic.
+    fn machine_for(&self, topic: &Topic, key: PartitionKey) -> Option<Box<dyn Machine>> {
+        Some(match InternalTopic::by_name(&topic.name)? {
+            InternalTopic::ConsumerOffsets => self.group_seats.seat(key),
+            InternalTopic::TransactionState => self.transaction_seats.seat(key),
+        })
+    }
+
     fn remove_topic(&self, topic: &Topic) {
         let mut host = self.hosts.own().borrow_mut();
         for (key, ..) in self.own_partitions(topic) {
+            self.group_seats.remove(key);
+            self.transaction_seats.remove(key);
             let removed = host.remove_replica(key, true);
             // One that was never created leaves nothing behind.
             if let Err(error) = removed.or_else(|error| match error {

@@ -18,19 +18,37 @@ use chronik_wire::messages::create_topics::{
 use chronik_wire::types::{NodeId, PartitionIndex, TopicId};
 
 use super::{Answer, Context};
+use crate::cluster_picture::is_internal;
 
 const CONFIGS_IN_ANSWER_FROM: i16 = 5;
 
 pub(crate) async fn handle(context: Context, request: CreateTopicsRequest) -> Answer<CreateTopicsResponse> {
     let deadline_ms = context.deadline_ms(request.timeout_ms);
     let topics: Vec<NewTopic> = request.topics.into_iter().map(new_topic).collect();
-    let outcomes = context.broker.create_topics(topics.clone(), request.validate_only, deadline_ms).await;
+    let creatable = topics.iter().filter(|topic| !is_internal(&topic.name)).cloned().collect();
+    let outcomes = context.broker.create_topics(creatable, request.validate_only, deadline_ms).await;
+    let mut outcomes = outcomes.into_iter().map(|(_, outcome)| outcome);
     let image = context.broker.node.image();
-    let results = outcomes.into_iter().zip(&topics).map(|((_, outcome), topic)| match outcome {
+    let results = topics.iter().map(|topic| match outcome_of(topic, &mut outcomes) {
         Ok(created) => succeeded(&context, &image, topic, &created),
         Err(error) => failed(topic, error),
     });
     Ok(Some(CreateTopicsResponse { throttle_time_ms: 0, topics: results.collect() }))
+}
+
+/// The outcome of the next topic; those that only brokers create were not even tried.
+fn outcome_of(
+    topic: &NewTopic,
+    outcomes: &mut impl Iterator<Item = Result<CreatedTopic, ItemError>>,
+) -> Result<CreatedTopic, ItemError> {
+    if is_internal(&topic.name) {
+        let message = format!("topic name {:?} begins with \"__\", which is reserved", topic.name);
+        return Err(ItemError { code: ErrorCode::INVALID_TOPIC_EXCEPTION, message });
+    }
+    outcomes.next().unwrap_or_else(|| {
+        let message = "the controller answered another question".to_owned();
+        Err(ItemError { code: ErrorCode::UNKNOWN_SERVER_ERROR, message })
+    })
 }
 
 fn new_topic(topic: CreatableTopic) -> NewTopic {

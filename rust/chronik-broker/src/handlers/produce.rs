@@ -29,6 +29,7 @@ use chronik_wire::messages::produce::{
 
 use super::{Answer, Context};
 use crate::connection::CloseReason;
+use crate::coordination::may_be_produced_to;
 use crate::counters::count;
 use crate::errors;
 use crate::forward::{Forwarded, ForwardedBatch};
@@ -155,6 +156,15 @@ fn start(
     records: Option<Bytes>,
     common: &Common,
 ) -> Pending {
+    if !may_be_produced_to(&target.topic.name) {
+        return Pending::Refused(Refusal {
+            code: ErrorCode::INVALID_TOPIC_EXCEPTION,
+            message: Some(format!(
+                "topic {:?} is the brokers' own; nobody else may write to it",
+                target.topic.name
+            )),
+        });
+    }
     let config = &context.broker.node.config;
     let settings = context.broker.topic_configs.get(image, &target.topic, config);
     let wall_ms = context.broker.world.wall_ms();

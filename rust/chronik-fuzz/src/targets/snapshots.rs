@@ -82,11 +82,7 @@ fn start(mut input: Input<'_>) -> Verdict {
         }
         Err(error) => {
             // A panic inside would have become a specification that cannot work.
-            let refused = matches!(
-                error,
-                ReplicaError::Snapshot { .. }
-                    | ReplicaError::Machine { .. }
-            );
+            let refused = matches!(error, ReplicaError::Snapshot { .. } | ReplicaError::Machine { .. });
             assert!(refused, "a snapshot that is none is refused as that, not: {error}");
             Verdict::Refused
         }

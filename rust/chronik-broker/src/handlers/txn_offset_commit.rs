@@ -1,0 +1,134 @@
+//! TxnOffsetCommit (key 28), versions 0-5.
+//!
+//! Behaviour: offsets that count when the transaction is committed. The group's coordinator takes them once the
+//! transaction's coordinator has said that the partition of `__consumer_offsets` is part of the transaction, or from
+//! version 5 on has made it so (KIP-890). Topics that do not exist get 3 and leave the others alone.
+//! Versions: 2 leader epoch · 3 flexible, generation and member · 4 new errors · 5 adds the group to the transaction.
+//! Not done: authorization.
+//! Tests: tests/transactions.rs, tests/test_transactions.py.
+
+use std::sync::Arc;
+
+use chronik_coord::groups::{GroupCall, GroupReply, Groups};
+use chronik_wire::error_code::ErrorCode;
+use chronik_wire::messages::txn_offset_commit::{
+    TxnOffsetCommitRequest, TxnOffsetCommitRequestTopic, TxnOffsetCommitResponse,
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
+use chronik_wire::types::PartitionKey;
+
+use super::{Answer, Context};
+use crate::connection::CloseReason;
+use crate::coordination::InternalTopic;
+use crate::limits;
+use crate::topics::{Absent, TopicName};
+use crate::transaction_verification::TransactionCheck;
+
+const ADDS_FROM: i16 = 5;
+
+pub(crate) async fn handle(
+    context: Context,
+    mut request: TxnOffsetCommitRequest,
+) -> Answer<TxnOffsetCommitResponse> {
+    let count: usize = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+    if count > limits::REQUEST_PARTITIONS_MAX {
+        return Err(CloseReason::Unanswerable("an offset commit names too many partitions"));
+    }
+    let group = request.group_id.clone();
+    if let Some(response) = context.carry::<Groups, _>(&group, &request).await {
+        return Ok(Some(response));
+    }
+    let topics = std::mem::take(&mut request.topics);
+    let (known, mut response) = sort_out(&context, topics).await;
+    request.topics = known;
+    if request.topics.is_empty() {
+        return Ok(Some(response));
+    }
+    let code = verify(&context, &request).await;
+    let mut taken = Vec::new();
+    if code == ErrorCode::NONE {
+        match context.ask_group(&group, GroupCall::TxnOffsetCommit(request)).await {
+            GroupReply::TxnOffsetCommit(answer) => {
+                taken.extend(answer.topics.into_iter().flat_map(|topic| topic.partitions));
+            }
+            _ => return Err(CloseReason::Unanswerable("a coordinator answered another question")),
+        }
+    }
+    let mut taken = taken.into_iter().map(|partition| partition.error_code);
+    for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+        if partition.error_code == ErrorCode::NONE {
+            // The coordinator answers what it was given, in that order.
+            partition.error_code =
+                if code.is_error() { code } else { taken.next().unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR) };
+        }
+    }
+    Ok(Some(response))
+}
+
+/// Whether the group's partition is part of the transaction.
+async fn verify(context: &Context, request: &TxnOffsetCommitRequest) -> ErrorCode {
+    let broker = &context.broker;
+    let key = match broker.coordinated_here::<Groups>(&request.group_id) {
+        Ok(key) => key,
+        Err(nobody) => return nobody.code(),
+    };
+    let adds = context.version >= ADDS_FROM;
+    if !adds && !broker.verifies_transactions() {
+        return ErrorCode::NONE;
+    }
+    let (producer, epoch) = (request.producer_id, request.producer_epoch);
+    let guard = broker.hosts.with(key, move |host| host.begin_verification(key, producer, epoch)).await;
+    if matches!(guard, Ok(None)) {
+        return ErrorCode::NONE;
+    }
+    let check = TransactionCheck {
+        transactional_id: request.transactional_id.clone(),
+        producer_id: producer,
+        producer_epoch: epoch,
+        partitions: vec![offsets_partition(key)],
+        adds,
+    };
+    let deadline_ms = context.gate_deadline_ms();
+    let codes = broker.verify_transaction(&check, deadline_ms).await;
+    codes.into_iter().next().unwrap_or(ErrorCode::COORDINATOR_NOT_AVAILABLE)
+}
+
+fn offsets_partition(key: PartitionKey) -> (PartitionKey, Arc<str>) {
+    (key, InternalTopic::ConsumerOffsets.name().into())
+}
+
+/// What the coordinator gets; and the answer, in which it has still to be filled in what became of that.
+async fn sort_out(
+    context: &Context,
+    topics: Vec<TxnOffsetCommitRequestTopic>,
+) -> (Vec<TxnOffsetCommitRequestTopic>, TxnOffsetCommitResponse) {
+    let wanted: Vec<_> = topics
+        .iter()
+        .flat_map(|topic| {
+            let name = TopicName::Name(topic.name.clone());
+            topic.partitions.iter().map(move |partition| (name.clone(), partition.partition_index))
+        })
+        .collect();
+    let found = context.broker.look_up(context.gate_deadline_ms(), &wanted, |_, _, _| ()).await;
+    let mut found = found.into_iter();
+    let mut response = TxnOffsetCommitResponse::default();
+    let mut known = Vec::with_capacity(topics.len());
+    for mut topic in topics {
+        let mut answered = TxnOffsetCommitResponseTopic { name: topic.name.clone(), partitions: Vec::new() };
+        topic.partitions.retain(|partition| {
+            let error_code = match found.next() {
+                Some(Ok(())) => ErrorCode::NONE,
+                Some(Err(Absent::Unknown(code))) => code,
+                Some(Err(Absent::Unconfirmed)) | None => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+            };
+            let partition_index = partition.partition_index;
+            answered.partitions.push(TxnOffsetCommitResponsePartition { partition_index, error_code });
+            error_code == ErrorCode::NONE
+        });
+        response.topics.push(answered);
+        if !topic.partitions.is_empty() {
+            known.push(topic);
+        }
+    }
+    (known, response)
+}
