@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._chronik import __version__
+from ._chronik import Snapshot, __version__
 from .cluster import Cluster
 from .errors import (
     AddressError,
@@ -52,6 +52,7 @@ __all__ = [
     "LogLine",
     "Node",
     "NotFoundError",
+    "Snapshot",
     "SystemRefusedError",
     "TopicExistsError",
     "__version__",

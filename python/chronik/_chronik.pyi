@@ -16,6 +16,9 @@ __all__ = [
 __version__: str
 
 @final
+class Snapshot:
+    """What all nodes of a cluster held at one instant."""
+
 class Cluster:
     """A running cluster. Every call is bounded in time and lets other Python threads run while it waits."""
 
@@ -75,6 +78,18 @@ class Cluster:
 
     def delete_topic(self, name: str) -> None:
         """Deletes a topic; returns when no node shows it."""
+
+    def snapshot(self) -> Snapshot:
+        """Takes the state of all nodes."""
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Puts a state back that this cluster had."""
+
+    def reset(self) -> None:
+        """Puts the state back that the cluster had when it had started."""
+
+    def advance(self, by_ms: int) -> None:
+        """Puts the broker clock forward."""
 
     def transfer_leader(self, topic: str, partition: int, to: int) -> None:
         """Moves leadership and waits until it is confirmed."""

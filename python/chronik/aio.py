@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ._chronik import Snapshot
 from ._options import ConfigValue
 from ._waiting import pauses, timed_out
 from .cluster import Cluster
@@ -230,6 +231,22 @@ class AsyncCluster:
     async def transfer_leader(self, topic: str, partition: int, node: AsyncNode | int) -> None:
         """As :meth:`chronik.Cluster.transfer_leader`."""
         await asyncio.to_thread(self._cluster.transfer_leader, topic, partition, _plain(node))
+
+    async def snapshot(self) -> Snapshot:
+        """As :meth:`chronik.Cluster.snapshot`."""
+        return await asyncio.to_thread(self._cluster.snapshot)
+
+    async def restore(self, snapshot: Snapshot) -> None:
+        """As :meth:`chronik.Cluster.restore`."""
+        await asyncio.to_thread(self._cluster.restore, snapshot)
+
+    async def reset(self) -> None:
+        """As :meth:`chronik.Cluster.reset`."""
+        await asyncio.to_thread(self._cluster.reset)
+
+    async def advance(self, seconds: float) -> None:
+        """As :meth:`chronik.Cluster.advance`."""
+        await asyncio.to_thread(self._cluster.advance, seconds)
 
     async def cut(self, a: AsyncNode | int, b: AsyncNode | int, one_way: bool = False) -> None:
         """As :meth:`chronik.Cluster.cut`."""

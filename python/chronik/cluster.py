@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from . import _chronik, _lifetime, _logs, _options
+from ._chronik import Snapshot
 from ._waiting import wait_for
 from .errors import ChronikWarning, ClusterStateError, InvalidTypeError, InvalidValueError
 from .node import LogLine, Node
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 PARTITIONS_MAX = 100_000
 REPLICATION_FACTOR_MAX = 64
 DELAY_MS_MAX = 600_000
+# Ten years: longer than anything a broker remembers.
+ADVANCE_SECONDS_MAX = 10 * 365 * 86_400.0
 HISTORY_WRITERS_MAX = 64
 _REPR_LEADERS_MAX = 8
 
@@ -212,6 +215,39 @@ class Cluster:
         to = self._node_id("node", node)
         engine = self._disturb(f"transfer of {topic}/{partition} to node {to}")
         engine.transfer_leader(_options.text("topic", topic), _partition(partition), to)
+
+    def advance(self, seconds: float) -> None:
+        """Puts the broker clock of all nodes forward, without waiting.
+
+        Sessions of group members, transactions and records are that much older at once: sessions that are over end,
+        transactions that are over are aborted, and retention drops what is too old. Elections, the time-outs of
+        requests and the clients' own clocks are not touched. The clock never goes back.
+        """
+        checked = _options.number("seconds", seconds, 0.0, ADVANCE_SECONDS_MAX)
+        self._running_engine().advance(round(checked * 1000))
+
+    # The state as a whole.
+
+    def snapshot(self) -> Snapshot:
+        """Takes the state of the whole cluster: topics, records, groups, transactions, configuration.
+
+        All nodes stand still for the moment it takes. Only of a cluster in memory (``data_dir=None``).
+        """
+        return self._running_engine().snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Puts a state back that this cluster had, and starts the nodes that ran then.
+
+        Connections break, as at a restart, and clients connect again. Links keep their faults, and the broker clock
+        does not go back.
+        """
+        if not isinstance(snapshot, Snapshot):
+            raise InvalidTypeError(f"snapshot={snapshot!r} is not a Snapshot; allowed is what snapshot() returned")
+        self._disturb("restore of a snapshot").restore(snapshot)
+
+    def reset(self) -> None:
+        """Puts the cluster back to how it was when it had started, in milliseconds: nothing is left of earlier tests."""
+        self._disturb("reset").reset()
 
     # Faults of links.
 

@@ -64,7 +64,8 @@ pub use chronik_wire::types::Offset;
 
 pub use config::LogConfig;
 pub use disk::{
-    BitFlip, Disk, DiskError, DiskFault, DiskFile, FaultPlan, FileDisk, FileScope, MemDisk, UnsyncedPolicy,
+    BitFlip, Disk, DiskError, DiskFault, DiskFile, DiskImage, FaultPlan, FileDisk, FileScope, MemDisk,
+    UnsyncedPolicy,
 };
 pub use entry::{Entry, EntryKind};
 pub use error::LogError;

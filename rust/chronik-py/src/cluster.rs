@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use chronik_node::{ClusterError, ClusterOptions, Durability, NodeId, PartitionLeader, Transport, Unsynced};
 use pyo3::prelude::*;
@@ -11,6 +12,10 @@ use crate::error::{self, Failure};
 
 /// Id, rack, host, port, pinned port, and whether it runs.
 type PlainNode = (i32, String, String, u16, u16, bool, bool);
+
+/// What all nodes of a cluster held at one instant.
+#[pyclass(frozen, module = "chronik._chronik")]
+pub(crate) struct Snapshot(Arc<chronik_node::Snapshot>);
 
 /// A running cluster. Every call is bounded in time and lets other Python threads run while it waits.
 #[pyclass(frozen, module = "chronik._chronik")]
@@ -174,6 +179,27 @@ impl Cluster {
     /// Deletes a topic; returns when no node shows it.
     fn delete_topic(&self, py: Python<'_>, name: &str) -> PyResult<()> {
         self.call(py, |cluster| cluster.delete_topic(name))
+    }
+
+    /// Takes the state of all nodes.
+    fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
+        self.call(py, chronik_node::Cluster::snapshot).map(Snapshot)
+    }
+
+    /// Puts a state back that this cluster had.
+    fn restore(&self, py: Python<'_>, snapshot: &Snapshot) -> PyResult<()> {
+        let snapshot = &snapshot.0;
+        self.call(py, |cluster| cluster.restore(snapshot))
+    }
+
+    /// Puts the state back that the cluster had when it had started.
+    fn reset(&self, py: Python<'_>) -> PyResult<()> {
+        self.call(py, chronik_node::Cluster::reset)
+    }
+
+    /// Puts the broker clock forward.
+    fn advance(&self, py: Python<'_>, by_ms: i64) -> PyResult<()> {
+        self.call(py, |cluster| cluster.advance(by_ms))
     }
 
     /// Moves leadership and waits until it is confirmed.

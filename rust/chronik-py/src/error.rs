@@ -60,6 +60,8 @@ fn cluster_class(error: &ClusterError) -> &'static str {
         ClusterError::TopicExists { .. } => "TopicExistsError",
         ClusterError::Kafka { .. } => "KafkaError",
         ClusterError::NodeStart { .. }
+        | ClusterError::NotInMemory
+        | ClusterError::ForeignSnapshot { .. }
         | ClusterError::NotRunning { .. }
         | ClusterError::AlreadyRunning { .. }
         | ClusterError::Frozen { .. }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use file::FileDisk;
-pub use mem::{BitFlip, DiskFault, FaultPlan, FileScope, MemDisk, UnsyncedPolicy};
+pub use mem::{BitFlip, DiskFault, DiskImage, FaultPlan, FileScope, MemDisk, UnsyncedPolicy};
 
 /// An open file. Shared with the disk thread, which only calls [`sync`](DiskFile::sync).
 pub trait DiskFile: Send + Sync + fmt::Debug {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chronik_log::{Disk, DiskError, FileDisk, MemDisk, UnsyncedPolicy};
+use chronik_log::{Disk, DiskError, DiskImage, FileDisk, MemDisk, UnsyncedPolicy};
 
 use parking_lot::Mutex;
 
@@ -62,6 +62,29 @@ impl NodeDisk {
     pub(crate) fn wipe(&self) -> Result<(), DiskError> {
         let disk = self.handle();
         disk.list_dirs()?.iter().try_for_each(|dir| disk.remove_dir(dir))
+    }
+
+    /// What is on it now.
+    ///
+    /// # Errors
+    /// It is a folder of files.
+    pub(crate) fn image(&self) -> Result<DiskImage, ClusterError> {
+        match self {
+            NodeDisk::Memory(disk) => Ok(disk.image()),
+            NodeDisk::Files { .. } => Err(ClusterError::NotInMemory),
+        }
+    }
+
+    /// Holds what an image holds from now on.
+    ///
+    /// # Errors
+    /// It is a folder of files.
+    pub(crate) fn load(&self, image: &DiskImage) -> Result<(), ClusterError> {
+        match self {
+            NodeDisk::Memory(disk) => disk.load(image),
+            NodeDisk::Files { .. } => return Err(ClusterError::NotInMemory),
+        }
+        Ok(())
     }
 
     /// The machine died. Files cannot lose what the operating system has taken: there it is the same as a kill.

@@ -41,6 +41,19 @@ pub enum ClusterError {
         /// What it said.
         problem: String,
     },
+    /// The state of a cluster that keeps its data in files was asked for or should be put back.
+    #[error(
+        "the data of this cluster is in files; snapshot, restore and reset need one in memory (data_dir=None)"
+    )]
+    NotInMemory,
+    /// A snapshot of other nodes.
+    #[error("the snapshot is of nodes {of}, the cluster has nodes {has}; take one after nodes came or went")]
+    ForeignSnapshot {
+        /// Nodes of the snapshot.
+        of: String,
+        /// Nodes of the cluster.
+        has: String,
+    },
     /// The system gave no thread, socket or timer.
     #[error("the system refused {what}: {source}")]
     System {

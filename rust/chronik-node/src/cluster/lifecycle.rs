@@ -39,7 +39,23 @@ impl Cluster {
         for (node, doors) in self.node_ids().into_iter().zip(doors) {
             self.open_doors(node, doors)?;
         }
+        if let Ok(snapshot) = self.snapshot() {
+            self.first_state.get_or_init(|| snapshot);
+        }
         Ok(())
+    }
+
+    /// Starts nodes that are down, all at one instant, on their disks and addresses. Returns when they accept clients
+    /// and, if a majority runs and no link is faulty, know each other.
+    pub(super) fn start_together(&self, records: &[&NodeRecord]) -> Result<(), ClusterError> {
+        let held = records.iter().map(|record| held_ports(record)).collect::<Result<Vec<_>, _>>()?;
+        let doors = self.seat(records, held)?;
+        let ids: Vec<NodeId> = records.iter().map(|record| record.node()).collect();
+        self.start_brokers(ids.clone())?;
+        if self.expects_all_to_join() {
+            self.await_joined(limits::START_TIMEOUT)?;
+        }
+        ids.into_iter().zip(doors).try_for_each(|(node, doors)| self.open_doors(node, doors))
     }
 
     /// Ends the node as the death of its process would: connections reset, unsynced bytes kept by the system.
@@ -66,31 +82,26 @@ impl Cluster {
     /// link is faulty, the others know it.
     pub fn restart(&self, node: NodeId) -> Result<(), ClusterError> {
         let record = self.record(node)?;
-        let held = match &mut *record.presence() {
-            Presence::Running { .. } => return Err(ClusterError::AlreadyRunning { node }),
-            Presence::Down(held) => held.take(),
-        };
-        let held = match held {
-            Some(held) => held,
-            None => record.addresses.hold().map_err(|source| ClusterError::Bind {
-                address: record.addresses.ordinary.to_string(),
-                source,
-            })?,
-        };
+        let held = held_ports(record)?;
         for doors in self.seat(&[record], vec![held])? {
             self.start_brokers(vec![node])?;
             self.open_doors(node, doors)?;
         }
+        if self.expects_all_to_join() {
+            self.await_joined(limits::CONTROL_TIMEOUT)?;
+        }
+        Ok(())
+    }
+
+    /// Whether every running node can be expected to hear of every other.
+    fn expects_all_to_join(&self) -> bool {
         let votes = |record: &&NodeRecord| record.awake().is_some_and(|state| state.is_member());
         let voters = self.nodes.iter().filter(votes).count();
         let frozen = self
             .nodes
             .iter()
             .any(|record| matches!(*record.presence(), Presence::Running { frozen: true, .. }));
-        if 2 * voters > self.nodes.len() && !frozen && !self.links_faulty.load(Ordering::Relaxed) {
-            self.await_joined(limits::CONTROL_TIMEOUT)?;
-        }
-        Ok(())
+        2 * voters > self.nodes.len() && !frozen && !self.links_faulty.load(Ordering::Relaxed)
     }
 
     /// Stops a node where it stands, as SIGSTOP does: its sockets stay open and nothing is read, sent or timed.
@@ -106,23 +117,29 @@ impl Cluster {
     /// The power of all nodes fails at one instant and comes back: unsynced bytes are lost, nodes that ran start again.
     /// Returns when they are a cluster again. Nodes that were down stay down.
     pub fn power_cut(&self) -> Result<(), ClusterError> {
+        let running = self.take_all_down()?;
+        for record in &self.nodes {
+            record.disk.crash(Unsynced::Drop, os_random_u64());
+            record.say("without power");
+        }
+        running.into_iter().try_for_each(|record| self.restart(record.node()))
+    }
+
+    /// Ends all nodes at one instant. Returns those that ran.
+    pub(super) fn take_all_down(&self) -> Result<Vec<&NodeRecord>, ClusterError> {
         let runs = |record: &&NodeRecord| matches!(*record.presence(), Presence::Running { .. });
         let running: Vec<&NodeRecord> = self.nodes.iter().filter(runs).collect();
-        self.ask_every_shard("a power cut", |shard| {
+        self.ask_every_shard("the end of all nodes", |shard| {
             Box::pin(async move {
                 for seat in shard.take_all() {
                     seat.life.end().await;
                 }
             })
         })?;
-        for record in &self.nodes {
-            record.disk.crash(Unsynced::Drop, os_random_u64());
-            record.say("without power");
-        }
         for record in &running {
             *record.presence() = Presence::Down(record.addresses.hold().ok());
         }
-        running.into_iter().try_for_each(|record| self.restart(record.node()))
+        Ok(running)
     }
 
     fn take_down(&self, node: NodeId, end: End) -> Result<(), ClusterError> {
@@ -262,6 +279,21 @@ impl Cluster {
             return Ok(());
         }
         Err(timed_out("the nodes finding each other", limit, "see the node logs; is the machine overloaded?"))
+    }
+}
+
+/// The ports of a node that is down.
+fn held_ports(record: &NodeRecord) -> Result<HeldPorts, ClusterError> {
+    let held = match &mut *record.presence() {
+        Presence::Running { .. } => return Err(ClusterError::AlreadyRunning { node: record.node() }),
+        Presence::Down(held) => held.take(),
+    };
+    match held {
+        Some(held) => Ok(held),
+        None => record
+            .addresses
+            .hold()
+            .map_err(|source| ClusterError::Bind { address: record.addresses.ordinary.to_string(), source }),
     }
 }
 

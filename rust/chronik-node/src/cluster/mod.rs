@@ -10,13 +10,14 @@ mod inspect;
 mod lifecycle;
 mod options;
 mod record;
+mod snapshots;
 mod topics;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chronik_broker::LocalFuture;
@@ -29,6 +30,7 @@ pub use self::error::ClusterError;
 pub use self::inspect::{NodeInfo, PartitionLeader};
 pub use self::options::{ClusterOptions, Durability, Transport, Unsynced};
 use self::record::NodeRecord;
+pub use self::snapshots::Snapshot;
 use crate::admission::{Admission, Clients};
 use crate::clock::Clock;
 use crate::launch;
@@ -53,6 +55,8 @@ pub struct Cluster {
     /// Set while any link has a fault: then nobody can be expected to hear of everybody.
     links_faulty: AtomicBool,
     threads: Mutex<Vec<ShardThread>>,
+    /// What its disks held when it had started; for [`Cluster::reset`].
+    first_state: OnceLock<Arc<Snapshot>>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -70,6 +74,7 @@ impl Cluster {
         options.check()?;
         let (config, warnings) =
             config_catalogue::check_broker_config(&options.config).map_err(ClusterError::InvalidConfig)?;
+        let config = options::with_in_process_defaults(config);
         logs::install_capture();
         let name = options
             .name
@@ -102,6 +107,7 @@ impl Cluster {
             log: Arc::clone(&log),
             links_faulty: AtomicBool::new(false),
             threads: Mutex::new(Vec::new()),
+            first_state: OnceLock::new(),
         };
         for index in 0..options.shards {
             let thread = ShardThread::start(index, &cluster.name, shard_config.clone())
@@ -161,7 +167,8 @@ impl Cluster {
         &self.warnings
     }
 
-    /// Moves the broker clock of all nodes by `by_ms`. Raft's time and every timeout stay as they are.
+    /// Puts the broker clock of all nodes forward by `by_ms` and lets retention look at once. Sessions, transactions and
+    /// records are that much older; Raft's time and the time-outs of requests stay as they are.
     pub fn advance(&self, by_ms: i64) -> Result<(), ClusterError> {
         self.clock.advance(by_ms);
         let wall_ms = self.clock.wall_ms();

@@ -101,6 +101,26 @@ impl Default for ClusterOptions {
     }
 }
 
+/// Broker configuration that a cluster in a test process has unless it is told otherwise: nobody waits for others who
+/// might come, sessions may be as short as a test likes, and the topics of coordinators are small.
+const IN_PROCESS_DEFAULTS: [(&str, &str); 7] = [
+    ("group.initial.rebalance.delay.ms", "0"),
+    ("group.min.session.timeout.ms", "1"),
+    ("group.consumer.min.session.timeout.ms", "1"),
+    ("group.consumer.min.heartbeat.interval.ms", "1"),
+    ("group.consumer.heartbeat.interval.ms", "100"),
+    ("offsets.topic.num.partitions", "4"),
+    ("transaction.state.log.num.partitions", "4"),
+];
+
+/// Fills in what the configuration leaves to the defaults of a cluster in a test process.
+pub(crate) fn with_in_process_defaults(mut config: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    for (name, value) in IN_PROCESS_DEFAULTS {
+        config.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    config
+}
+
 impl ClusterOptions {
     pub(crate) fn check(&self) -> Result<(), ClusterError> {
         let invalid = |text: String| Err(ClusterError::InvalidOption(text));

@@ -69,6 +69,17 @@ pub(super) struct Content {
 }
 
 impl Content {
+    /// The same bytes, as if all of them had been synced. Shares what is packed.
+    pub(super) fn copy(&self) -> Content {
+        Content {
+            chunks: self.chunks.clone(),
+            open: self.open.clone(),
+            length: self.length,
+            clean_length: self.length,
+            ..Content::default()
+        }
+    }
+
     pub(super) fn length(&self) -> u64 {
         self.length
     }

@@ -49,6 +49,10 @@ pub struct BitFlip {
     pub bit: u8,
 }
 
+/// Everything that was on a disk at one instant. Shares its bytes with the disk.
+#[derive(Debug)]
+pub struct DiskImage(Tree);
+
 /// A disk in memory. Cloning gives another handle to the same disk.
 #[derive(Clone, Debug, Default)]
 pub struct MemDisk {
@@ -125,6 +129,19 @@ impl MemDisk {
         self.kill();
         *lock(&self.shared.tree) = Tree::default();
         self.shared.device.used_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Everything on the disk as of now, synced or not.
+    pub fn image(&self) -> DiskImage {
+        DiskImage(lock(&self.shared.tree).copy())
+    }
+
+    /// The disk holds what an image holds, all of it synced, and nothing else. Handles opened before fail from now on.
+    pub fn load(&self, image: &DiskImage) {
+        self.kill();
+        let mut tree = lock(&self.shared.tree);
+        *tree = image.0.copy();
+        self.shared.device.used_bytes.store(tree.used_bytes(), Ordering::Relaxed);
     }
 
     /// Lets an operation fail some time.

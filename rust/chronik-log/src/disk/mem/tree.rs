@@ -3,7 +3,7 @@
 //! A partition's directory holds a handful of files, so names sit in a small vector and not in a tree.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::file::Node;
 use super::random::SplitMix;
@@ -77,6 +77,19 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    /// The same directories and files, as if everything had been synced.
+    pub(super) fn copy(&self) -> Tree {
+        let copy = |directory: &Directory| {
+            let file = |(name, node): &(Box<str>, Arc<Node>)| {
+                let content = lock(&node.content).copy();
+                (name.clone(), Arc::new(Node { content: Mutex::new(content) }))
+            };
+            let live: Names = directory.live.iter().map(file).collect();
+            Directory { durable: live.clone(), live, unsynced: Vec::new(), synced: true }
+        };
+        Tree { dirs: self.dirs.iter().map(|(name, directory)| (name.clone(), copy(directory))).collect() }
+    }
+
     pub(super) fn dir_names(&self) -> Vec<String> {
         self.dirs.keys().map(|name| name.to_string()).collect()
     }
