@@ -81,7 +81,7 @@ impl Groups {
         }
     }
 
-    /// Forgets a group without members, with its offsets.
+    /// Forgets a group without members, with its offsets and the ids it gave out.
     pub(crate) fn delete_group(
         &mut self,
         ticket: Ticket,
@@ -93,8 +93,10 @@ impl Groups {
             Ok(records) => records,
             Err(error) => return Output::reply(ticket, GroupReply::DeleteGroup(error)),
         };
-        let output = self.step(moment, |ctx, _| {
+        let output = self.step(moment, |ctx, classics| {
             records.into_iter().for_each(|record| ctx.write(record));
+            classics.remove(&name);
+            ctx.timers.cancel_group(&name);
             ctx.reply(ticket, GroupReply::DeleteGroup(ErrorCode::NONE));
         });
         self.forget_deleted_groups();
@@ -102,11 +104,13 @@ impl Groups {
     }
 
     fn check_delete(&self, name: &Arc<str>) -> Result<Vec<GroupRecord>, ErrorCode> {
-        if self.classic(name).is_some_and(|group| !group.is_idle()) {
+        let classic = self.classic(name);
+        if classic.is_some_and(|group| group.state() != ClassicState::Empty) {
             return Err(ErrorCode::NON_EMPTY_GROUP);
         }
         let Some(group) = self.state().group(name) else {
-            return Err(ErrorCode::GROUP_ID_NOT_FOUND);
+            // Somebody may have been given an id for it, and nothing more.
+            return classic.map(|_| Vec::new()).ok_or(ErrorCode::GROUP_ID_NOT_FOUND);
         };
         if let Membership::Consumer(consumer) = &group.membership
             && !consumer.members.is_empty()

@@ -43,6 +43,8 @@ pub struct ClassicConfig {
 /// Bounds and defaults of the newer protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumerConfig {
+    /// Whether `group.coordinator.rebalance.protocols` names it.
+    pub enabled: bool,
     /// `group.consumer.session.timeout.ms`, within its bounds.
     pub session_timeout_ms: i64,
     /// `group.consumer.heartbeat.interval.ms`, within its bounds.
@@ -166,7 +168,9 @@ impl Source<'_> {
         if assignors.is_empty() {
             assignors.push("uniform".to_owned());
         }
+        let protocols = self.text("group.coordinator.rebalance.protocols");
         ConsumerConfig {
+            enabled: protocols.split(',').any(|name| name.trim().eq_ignore_ascii_case("consumer")),
             session_timeout_ms,
             heartbeat_interval_ms: i32::try_from(heartbeat_interval_ms).unwrap_or(i32::MAX),
             members_max: self.members("group.consumer.max.size"),
@@ -208,6 +212,7 @@ mod tests {
         };
         assert_eq!(config.classic, classic);
         let consumer = ConsumerConfig {
+            enabled: true,
             session_timeout_ms: 45_000,
             heartbeat_interval_ms: 5_000,
             members_max: 1_000,

@@ -2,8 +2,12 @@
 
 /// Groups on one partition, those that have offsets and no members included.
 pub const GROUPS_MAX: usize = 100_000;
-/// Length of a group id, member id, instance id, client id or assignor name, in bytes.
+/// Length of a group id, member id or protocol type, in bytes.
 pub const NAME_BYTES_MAX: usize = 4_096;
+/// Length of a client id, client host, instance id or rack, in bytes: a member id is made of one and a UUID.
+pub const CLIENT_BYTES_MAX: usize = 2_048;
+/// Metadata of all members of a classic group over all their protocols, in bytes: its leader gets it in one answer.
+pub const GROUP_METADATA_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Metadata of one member over all its protocols, or all topics one member names, in bytes.
 pub const MEMBER_METADATA_BYTES_MAX: usize = 1024 * 1024;
 /// Protocols one classic member offers.

@@ -227,18 +227,16 @@ impl Groups {
         if group_id.is_empty() && !names_a_group {
             return Some(ErrorCode::INVALID_GROUP_ID);
         }
-        let too_long = |text: &str| text.len() > limits::NAME_BYTES_MAX;
-        let caller = &request.caller;
-        let names_too_long = match &request.call {
-            GroupCall::Join(join) => {
-                too_long(&join.member_id)
-                    || join.group_instance_id.as_deref().is_some_and(too_long)
-                    || too_long(&join.protocol_type)
-            }
-            _ => false,
-        };
-        let caller_too_long = too_long(&caller.client_id) || too_long(&caller.client_host);
-        (names_too_long || caller_too_long).then_some(ErrorCode::INVALID_REQUEST)
+        let Caller { client_id, client_host, .. } = &request.caller;
+        let mut names: Vec<&str> = Vec::new();
+        let mut clients: Vec<&str> = vec![client_id, client_host];
+        if let GroupCall::Join(join) = &request.call {
+            names.extend([join.member_id.as_str(), &join.protocol_type]);
+            clients.extend(join.group_instance_id.as_deref());
+        }
+        let too_long = names.iter().any(|name| name.len() > limits::NAME_BYTES_MAX)
+            || clients.iter().any(|client| client.len() > limits::CLIENT_BYTES_MAX);
+        too_long.then_some(ErrorCode::INVALID_REQUEST)
     }
 
     fn on_timer(&mut self, name: &Arc<str>, timer: &Timer, moment: Moment) -> Output<GroupReply> {

@@ -77,7 +77,7 @@ impl JoinRequest {
 impl ClassicGroup {
     /// Somebody joins, for the first time or again.
     pub(crate) fn join(&mut self, ctx: &mut Context<'_>, request: JoinRequest) {
-        if !self.has_room_for(ctx, &request.member_id) {
+        if !self.has_room_for(ctx, &request.member_id) || !self.has_room_for_metadata(&request) {
             ctx.reply(request.ticket, join_error("", ErrorCode::GROUP_MAX_SIZE_REACHED));
             return;
         }
@@ -107,6 +107,15 @@ impl ClassicGroup {
                 known.is_some() || self.members.len() < members_max && self.pending_has_room(ctx, member_id)
             }
         }
+    }
+
+    fn has_room_for_metadata(&self, request: &JoinRequest) -> bool {
+        let bytes = |protocols: &[(String, Bytes)]| -> usize {
+            protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum()
+        };
+        let others = self.members.iter().filter(|(id, _)| ***id != *request.member_id);
+        let others: usize = others.map(|(_, member)| bytes(&member.protocols)).sum();
+        others + bytes(&request.protocols) <= limits::GROUP_METADATA_BYTES_MAX
     }
 
     /// Ids that were given out are bounded like members, whether or not anybody comes back with them.

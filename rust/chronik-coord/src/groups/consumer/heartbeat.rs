@@ -71,6 +71,10 @@ impl Groups {
 
 fn check(ctx: &Context<'_>, request: &ConsumerGroupHeartbeatRequest) -> Result<(), Refusal> {
     let invalid = |message: &str| Err(refused(ErrorCode::INVALID_REQUEST, message));
+    if !ctx.config.consumer.enabled {
+        let message = "this broker speaks only the classic protocol of groups";
+        return Err(refused(ErrorCode::UNSUPPORTED_VERSION, message));
+    }
     if request.group_id.is_empty() {
         return invalid("the group id is empty");
     }
@@ -81,9 +85,12 @@ fn check(ctx: &Context<'_>, request: &ConsumerGroupHeartbeatRequest) -> Result<(
     if optional.iter().any(|one| one.as_deref() == Some("")) {
         return invalid("an instance id or rack that is given must not be empty");
     }
-    let names = [Some(&request.member_id), request.instance_id.as_ref(), request.rack_id.as_ref()];
-    if names.into_iter().flatten().any(|name| name.len() > limits::NAME_BYTES_MAX) {
-        return invalid("an id or rack is longer than 4096 bytes");
+    let too_long =
+        |one: &Option<String>| one.as_ref().is_some_and(|one| one.len() > limits::CLIENT_BYTES_MAX);
+    if optional.into_iter().any(too_long) || request.member_id.len() > limits::NAME_BYTES_MAX {
+        return invalid(
+            "the member id is longer than 4096 bytes, or the instance id or rack longer than 2048",
+        );
     }
     match request.member_epoch {
         ..LEAVE_STATIC => return invalid("the member epoch is below -2"),

@@ -192,13 +192,11 @@ impl Groups {
             return Err(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
         }
         let Some(group) = self.state().group(group) else { return Ok(()) };
-        let newer =
-            |open: OpenTransaction| open.producer == transaction.producer && open.epoch > transaction.epoch;
-        if group.offsets.open().any(|(open, _, _)| newer(open)) {
+        if group.offsets.is_fenced(transaction) {
             return Err(ErrorCode::INVALID_PRODUCER_EPOCH);
         }
-        let is_open = group.offsets.open().any(|(open, _, _)| open == transaction);
-        if !is_open && group.offsets.open_transactions() >= limits::OPEN_TRANSACTIONS_PER_GROUP_MAX {
+        let is_full = group.offsets.open_transactions() >= limits::OPEN_TRANSACTIONS_PER_GROUP_MAX;
+        if is_full && !group.offsets.is_open(transaction) {
             return Err(ErrorCode::INVALID_COMMIT_OFFSET_SIZE);
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! ever joined, and those of topics its consumers no longer read, from when they were committed. Nothing goes that an
 //! open transaction may yet change. A group of which nothing is left goes as well.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chronik_wire::types::TopicId;
@@ -14,14 +15,45 @@ use crate::groups::record::GroupRecord;
 use crate::groups::state::{CommittedOffset, Group, GroupsState, Membership, TopicPartition};
 use crate::image::MetaImage;
 
-/// From when on the retention of an offset counts.
-enum Since {
-    /// It does not: somebody reads the topic.
-    Never,
-    /// From the commit.
-    Commit,
-    /// From when the group became empty, on the wall clock.
-    Empty(i64),
+/// What the retention of a group's offsets depends on.
+enum Readers {
+    /// Nobody is in it or ever was: every offset counts from its commit.
+    None,
+    /// Nobody is in it any more since then, on the wall clock: every offset counts from there.
+    Gone(i64),
+    /// Its members read these topics; offsets of others count from the commit.
+    Of(BTreeSet<String>),
+    /// Its members may read any topic.
+    Any,
+}
+
+impl Readers {
+    fn of(group: &Group, classic: Option<&ClassicGroup>) -> Readers {
+        if let Membership::Consumer(consumer) = &group.membership {
+            return Readers::Of(consumer.subscribed_topics().into_iter().map(str::to_owned).collect());
+        }
+        match classic.filter(|classic| classic.protocol_type().is_some()) {
+            None => Readers::None,
+            Some(classic) if classic.state() == ClassicState::Empty => {
+                Readers::Gone(classic.state_since_ms())
+            }
+            Some(classic) if classic.state() == ClassicState::Stable => {
+                classic.subscribed_topics().map_or(Readers::Any, Readers::Of)
+            }
+            Some(_) => Readers::Any,
+        }
+    }
+
+    /// From when on the retention of an offset counts, if it does.
+    fn since_ms(&self, topic: &str, offset: &CommittedOffset) -> Option<i64> {
+        match self {
+            Readers::None => Some(offset.commit_timestamp_ms),
+            Readers::Gone(gone_ms) => Some(offset.commit_timestamp_ms.max(*gone_ms)),
+            Readers::Of(topics) if topics.contains(topic) => None,
+            Readers::Of(_) => Some(offset.commit_timestamp_ms),
+            Readers::Any => None,
+        }
+    }
 }
 
 /// The records that delete what has expired by `wall_ms` of one group. `classic` is what the leader knows of its members.
@@ -32,16 +64,11 @@ pub(crate) fn forget_expired(
     classic: Option<&ClassicGroup>,
     wall_ms: i64,
 ) -> Vec<GroupRecord> {
+    let readers = Readers::of(group, classic);
     let is_expired = |at: &TopicPartition, offset: &CommittedOffset| {
-        let since_ms = match since(group, classic, &at.0) {
-            Since::Never => return false,
-            Since::Commit => offset.commit_timestamp_ms,
-            Since::Empty(empty_ms) => empty_ms.max(offset.commit_timestamp_ms),
-        };
-        let until_ms = match offset.expire_timestamp_ms {
-            Some(expire_ms) => expire_ms,
-            None => since_ms.saturating_add(config.offsets_retention_ms),
-        };
+        let Some(since_ms) = readers.since_ms(&at.0, offset) else { return false };
+        let retained_ms = since_ms.saturating_add(config.offsets_retention_ms);
+        let until_ms = offset.expire_timestamp_ms.unwrap_or(retained_ms);
         until_ms <= wall_ms && !group.offsets.is_unstable(at)
     };
     let mut records: Vec<GroupRecord> = group
@@ -54,22 +81,6 @@ pub(crate) fn forget_expired(
         records.extend(group_tombstones(name, group));
     }
     records
-}
-
-fn since(group: &Group, classic: Option<&ClassicGroup>, topic: &str) -> Since {
-    if let Membership::Consumer(consumer) = &group.membership {
-        return if consumer.is_subscribed_to(topic) { Since::Never } else { Since::Commit };
-    }
-    let Some(classic) = classic.filter(|classic| classic.protocol_type().is_some()) else {
-        return Since::Commit;
-    };
-    match classic.state() {
-        ClassicState::Empty => Since::Empty(classic.state_since_ms()),
-        ClassicState::Stable if classic.is_of_consumers() && !classic.is_subscribed_to(topic) => {
-            Since::Commit
-        }
-        _ => Since::Never,
-    }
 }
 
 fn has_members(group: &Group, classic: Option<&ClassicGroup>) -> bool {

@@ -77,6 +77,18 @@ impl Offsets {
         self.open.len()
     }
 
+    /// Whether this transaction has offsets of this group.
+    pub(crate) fn is_open(&self, transaction: OpenTransaction) -> bool {
+        self.open.contains_key(&(transaction.producer, transaction.epoch))
+    }
+
+    /// Whether a later epoch of its producer has.
+    pub(crate) fn is_fenced(&self, transaction: OpenTransaction) -> bool {
+        let OpenTransaction { producer, epoch } = transaction;
+        let last = self.open.range((producer, epoch)..=(producer, i16::MAX)).next_back();
+        last.is_some_and(|((_, newest), _)| *newest > epoch)
+    }
+
     /// The offset committed for a partition.
     pub(crate) fn get(&self, at: &TopicPartition) -> Option<&CommittedOffset> {
         self.committed.get(at)

@@ -315,7 +315,7 @@ impl World {
 /// What happens to clients of the newer protocol.
 #[derive(Debug, Clone)]
 enum Beat {
-    Beat(usize),
+    Told(usize),
     /// The coordinator hears, the client does not.
     AnswerLost(usize),
     Leave(usize),
@@ -337,7 +337,7 @@ const CLUSTERS: &[&[(&str, u128, usize)]] = &[
 fn beats() -> impl Strategy<Value = Vec<Beat>> {
     let client = || 0..CLIENTS;
     let beat = prop_oneof![
-        12 => client().prop_map(Beat::Beat),
+        12 => client().prop_map(Beat::Told),
         3 => client().prop_map(Beat::AnswerLost),
         1 => client().prop_map(Beat::Leave),
         1 => client().prop_map(Beat::Restart),
@@ -357,7 +357,7 @@ struct Consumers {
 impl Consumers {
     fn run(&mut self, beat: &Beat) {
         match *beat {
-            Beat::Beat(client) => {
+            Beat::Told(client) => {
                 let client = &mut self.clients[client];
                 if client.beat(&mut self.seat) != ErrorCode::NONE {
                     (client.epoch, client.owned) = (0, Vec::new());
@@ -438,7 +438,7 @@ proptest! {
         }
         for round in 0..20 {
             for client in 0..CLIENTS {
-                consumers.run(&Beat::Beat(client));
+                consumers.run(&Beat::Told(client));
             }
             if round > 3 && consumers.seat.describe_consumers().group_state == "Stable" {
                 break;
