@@ -5,7 +5,9 @@
 //! "I have not heard the answer to my last end". An abort is then accepted without an open transaction too, because the
 //! producer cannot know whether anything of it has arrived.
 //!
-//! | version 5 | abort, again | abort | commit, again | commit |
+//! From version 5 on, with the present epoch or, "again", with the one before:
+//!
+//! | status | abort, again | abort | commit, again | commit |
 //! |---|---|---|---|---|
 //! | Empty | fenced | epoch raised | fenced | 48 |
 //! | CompleteAbort | answered again | epoch raised | 48 | 48 |
@@ -126,7 +128,11 @@ fn judge_raising(present: &Transaction, request: &EndTxnRequest) -> Result<Verdi
         return Err(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
     }
     let is_present = claim == present.producer();
-    let again = under_new_id || Some(present.producer_epoch) == request.producer_epoch.checked_add(1);
+    // The present epoch counts as the answer to this producer only if it was raised by an end. It may as well be that of
+    // another producer, of the old kind, which has ended a transaction of its own: Kafka does not tell the two apart.
+    let raised = present.version >= EPOCH_RAISING_VERSION;
+    let next_epoch = request.producer_epoch.checked_add(1);
+    let again = under_new_id || raised && next_epoch == Some(present.producer_epoch);
     let epoch_fits = match present.status {
         TransactionStatus::Ongoing | TransactionStatus::Empty => is_present,
         TransactionStatus::PrepareCommit | TransactionStatus::PrepareAbort => again,

@@ -6,8 +6,9 @@ use chronik_wire::messages::init_producer_id::InitProducerIdRequest;
 
 use super::harness::*;
 
-/// A desk whose transactional id stands there, and its producer. The epoch is 3, so that there are older ones.
-fn standing(status: TransactionStatus) -> (Desk, Producer) {
+/// A desk whose transactional id stands there, and the producer that brought it there by ends of this version. The epoch
+/// is 3, so that there are older ones.
+fn standing(status: TransactionStatus, version: i16) -> (Desk, Producer) {
     let mut desk = Desk::new();
     let mut producer = desk.init();
     for _ in 0..3 {
@@ -19,9 +20,9 @@ fn standing(status: TransactionStatus) -> (Desk, Producer) {
     }
     let commit = matches!(status, TransactionStatus::PrepareCommit | TransactionStatus::CompleteCommit);
     if status.is_prepared() {
-        desk.send(end(ID, producer, commit, KEEPING));
+        desk.send(end(ID, producer, commit, version));
     } else if !matches!(status, TransactionStatus::Empty | TransactionStatus::Ongoing) {
-        desk.end(producer, commit, KEEPING);
+        desk.end(producer, commit, version);
     }
     assert_eq!(desk.status(), Some(status));
     (desk, producer)
@@ -55,16 +56,16 @@ const TABLE: [Row; 6] = [
         commit_raising: 0, abort_raising: 0, commit_again: 90, abort_again: 90 },
     Row { status: TransactionStatus::PrepareCommit, init: 51, init_claim: 51, init_stale: 51, add: 51, offsets: 51,
         verify: 51, verify_other: 51, commit: 51, abort: 48,
-        commit_raising: 90, abort_raising: 90, commit_again: 51, abort_again: 48 },
+        commit_raising: 90, abort_raising: 90, commit_again: 90, abort_again: 90 },
     Row { status: TransactionStatus::PrepareAbort, init: 51, init_claim: 51, init_stale: 51, add: 51, offsets: 51,
         verify: 51, verify_other: 51, commit: 48, abort: 51,
-        commit_raising: 90, abort_raising: 90, commit_again: 48, abort_again: 51 },
+        commit_raising: 90, abort_raising: 90, commit_again: 90, abort_again: 90 },
     Row { status: TransactionStatus::CompleteCommit, init: 0, init_claim: 0, init_stale: 90, add: 0, offsets: 0,
         verify: 120, verify_other: 120, commit: 0, abort: 48,
-        commit_raising: 48, abort_raising: 0, commit_again: 0, abort_again: 48 },
+        commit_raising: 48, abort_raising: 0, commit_again: 90, abort_again: 90 },
     Row { status: TransactionStatus::CompleteAbort, init: 0, init_claim: 0, init_stale: 90, add: 0, offsets: 0,
         verify: 120, verify_other: 120, commit: 48, abort: 0,
-        commit_raising: 48, abort_raising: 0, commit_again: 48, abort_again: 0 },
+        commit_raising: 48, abort_raising: 0, commit_again: 90, abort_again: 90 },
 ];
 
 #[test]
@@ -90,7 +91,7 @@ fn every_status_answers_every_request_as_kafka_does() {
             ("abort_again", end(ID, before, false, RAISING), row.abort_again),
         ];
         for (name, request, expected) in asked {
-            let (mut desk, _) = standing(row.status);
+            let (mut desk, _) = standing(row.status, KEEPING);
             let refused = expected != 0 && name != "init" && name != "init_claim";
             let records = desk.records;
             let answer = code(desk.ask(request));
@@ -100,6 +101,29 @@ fn every_status_answers_every_request_as_kafka_does() {
                 "{name} while {:?}: refused yet on record",
                 row.status
             );
+        }
+    }
+}
+
+#[test]
+fn an_end_that_raised_the_epoch_is_answered_again() {
+    let before = (7_001, 3);
+    let present = (7_001, 4);
+    for (status, commit_again, abort_again, commit, abort) in [
+        (TransactionStatus::PrepareCommit, 51, 48, 90, 90),
+        (TransactionStatus::PrepareAbort, 48, 51, 90, 90),
+        (TransactionStatus::CompleteCommit, 0, 48, 48, 0),
+        (TransactionStatus::CompleteAbort, 48, 0, 48, 0),
+    ] {
+        for (producer, committed, expected) in [
+            (before, true, commit_again),
+            (before, false, abort_again),
+            (present, true, commit),
+            (present, false, abort),
+        ] {
+            let (mut desk, _) = standing(status, RAISING);
+            let answer = desk.ask(end(ID, producer, committed, RAISING));
+            assert_eq!(code(answer), ErrorCode(expected), "{producer:?} {committed} while {status:?}");
         }
     }
 }
@@ -124,7 +148,7 @@ fn a_producer_of_another_id_or_epoch_is_refused_in_every_status() {
             (end(ID, ahead, false, KEEPING), 90),
             (end(ID, ahead, false, RAISING), 90),
         ] {
-            let (mut desk, _) = standing(row.status);
+            let (mut desk, _) = standing(row.status, KEEPING);
             let text = format!("{request:?} while {:?}", row.status);
             assert_eq!(code(desk.ask(request)), ErrorCode(expected), "{text}");
         }
@@ -182,7 +206,7 @@ fn malformed_requests_are_told_so() {
 #[test]
 fn old_requests_do_not_hear_of_fenced_producers() {
     let (old, new) = (ErrorCode::INVALID_PRODUCER_EPOCH, ErrorCode::PRODUCER_FENCED);
-    let (mut desk, producer) = standing(TransactionStatus::Empty);
+    let (mut desk, producer) = standing(TransactionStatus::Empty, KEEPING);
     let stale = (producer.0, producer.1 - 2);
     for (version, expected) in [(3, old), (4, new), (5, new)] {
         assert_eq!(code(desk.ask(init_at(ID, Some(stale), version))), expected);

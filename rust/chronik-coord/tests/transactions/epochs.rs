@@ -57,6 +57,19 @@ fn a_producer_that_goes_on_may_ask_again_even_after_a_failover() {
 }
 
 #[test]
+fn a_replaced_producer_does_not_take_the_end_of_its_successor_for_its_own() {
+    for commit in [true, false] {
+        let mut desk = Desk::new();
+        let first = desk.init();
+        let second = desk.init();
+        desk.add(second);
+        assert_eq!(code(desk.end(second, commit, KEEPING)), ErrorCode::NONE);
+        // Its epoch is one below that of the successor, as if its own end had raised it.
+        assert_eq!(initialised(desk.end(first, commit, RAISING)), Err(ErrorCode::PRODUCER_FENCED));
+    }
+}
+
+#[test]
 fn a_stale_producer_cannot_abort_the_transaction_of_its_successor() {
     let mut desk = Desk::new();
     let first = desk.init();

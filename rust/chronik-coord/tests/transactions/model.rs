@@ -414,6 +414,12 @@ impl World {
         assert!(!(zombie && answer == ErrorCode::NONE), "{stage:?} of a fenced producer succeeded");
         self.clients[client].stage = match (stage, answer) {
             (stage, ErrorCode::CONCURRENT_TRANSACTIONS) => stage,
+            // Producers of the newer kind abort when they are in doubt, whatever has become of them.
+            (Stage::Adding { producer, uid, .. }, ErrorCode::PRODUCER_FENCED)
+                if self.clients[client].raising =>
+            {
+                Stage::Ending { producer, uid, commit: false }
+            }
             (Stage::Fresh, ErrorCode::NONE) => {
                 self.owners.insert(self.clients[client].id, client);
                 Stage::Ready(initialised(reply).expect("no error"))
