@@ -3,15 +3,18 @@
 //! Owns the shard's fetch sessions and the door to the replicas; shares the node's state with its other shards.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use chronik_coord::groups::{Groups, GroupsState};
+use chronik_coord::metadata_generation;
 use chronik_coord::transactions::{Transactions, TransactionsState};
 use chronik_log::{Index, LogConfig};
-use chronik_replica::{Host, Replica, ReplicaError, ReplicaSpec, TopicSettings};
+use chronik_replica::{Host, Replica, ReplicaError, ReplicaSpec, Standing, TopicSettings};
 use chronik_wire::types::{DirectoryId, NodeId, PartitionKey};
 
+use crate::arrivals::Arrivals;
 use crate::coordination::Seats;
 use crate::fetch_session::SessionCache;
 use crate::forward::ForwardsTaken;
@@ -38,6 +41,7 @@ pub struct Broker {
     pub(crate) forwards_taken: RefCell<ForwardsTaken>,
     pub(crate) group_seats: Seats<GroupsState>,
     pub(crate) transaction_seats: Seats<TransactionsState>,
+    pub(crate) arrivals: RefCell<Arrivals>,
 }
 
 impl Broker {
@@ -65,6 +69,7 @@ impl Broker {
             forwards_taken: RefCell::default(),
             group_seats: Seats::default(),
             transaction_seats: Seats::default(),
+            arrivals: RefCell::default(),
         }))
     }
 
@@ -151,6 +156,7 @@ impl Broker {
 
     /// After a turn: announces what this shard's replicas have come to lead, or lead no longer.
     pub fn announce_leader_changes(self: &Rc<Self>) {
+        self.report_arrivals();
         let changes = self.hosts.own().borrow_mut().take_leader_changes();
         if changes.is_empty() {
             return;
@@ -226,21 +232,30 @@ impl Broker {
         self.node.send(to, NodeMessage::Beat { incarnation, leadership_version });
     }
 
-    pub(crate) fn other_nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
-        let own = self.node.config.node;
-        self.node.config.voters.iter().copied().filter(move |node| *node != own)
+    /// The nodes that this one was told of at its start, and those that have registered since.
+    pub(crate) fn other_nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let config = &self.node.config;
+        let registered = self.node.image().brokers.keys().copied().collect::<BTreeSet<_>>();
+        let mut others: BTreeSet<NodeId> = config.voters.iter().copied().chain(registered).collect();
+        others.remove(&config.node);
+        others.into_iter()
     }
 }
 
 fn open_metadata(node: &Arc<NodeState>, host: &mut Host) -> Result<(), ReplicaError> {
+    let founds = node.config.voters.contains(&node.config.node);
+    let directory = node.founding(|founding| founding.directory());
+    let generation = metadata_generation(directory.unwrap_or(DirectoryId(0)));
     host.create_replica(ReplicaSpec {
         key: PartitionKey::META,
         voters: node.config.voters.clone(),
-        generation: 0,
-        successor: None,
-        standing: None,
+        // A node that the cluster was not founded with is the member that its disk is. A founder on another disk stands
+        // in for its former one, until the group takes the new one in.
+        generation: if founds { 0 } else { generation },
+        successor: Some(generation),
+        standing: if founds { None } else { Some(Standing::Voter) },
         designated: node.config.designated,
-        dir: directory_of(PartitionKey::META),
+        dir: directory_of(PartitionKey::META, 0),
         log: Arc::new(LogConfig::default()),
         settings: TopicSettings { min_insync_replicas: 1, retention_ms: None, ..TopicSettings::default() },
         machine: Some(Box::new(MetaMachine(Arc::clone(&node.seat)))),

@@ -67,6 +67,8 @@ apis! {
     DescribeLogDirs => describe_log_dirs;
     CreatePartitions => create_partitions;
     ElectLeaders => elect_leaders;
+    AlterPartitionReassignments => alter_partition_reassignments;
+    ListPartitionReassignments => list_partition_reassignments;
     IncrementalAlterConfigs => incremental_alter_configs;
     DescribeClientQuotas => describe_client_quotas;
     AlterClientQuotas => alter_client_quotas;

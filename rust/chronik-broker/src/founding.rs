@@ -91,7 +91,7 @@ impl Founding {
         };
         self.answers.insert(self.node, identity.directory());
         self.identity = Some(identity);
-        if self.stage == Stage::New && self.voters.len() == 1 {
+        if self.stage == Stage::New && self.voters.len() == 1 && self.voters.contains(&self.node) {
             self.write(self.answers.clone())?;
             self.stage = Stage::Member;
         }

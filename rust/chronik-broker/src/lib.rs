@@ -7,6 +7,7 @@
 //!
 //! Must not: open sockets, files or threads, read a clock, spawn on a runtime. All of that is lent by [`World`].
 
+mod arrivals;
 mod authorized_operations;
 mod broker;
 mod cluster_picture;

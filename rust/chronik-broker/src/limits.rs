@@ -63,3 +63,6 @@ pub const MARKER_CALL_MS: u64 = 5_000;
 pub const MARKER_RETRY_MS: u64 = 100;
 /// Pause before a replica that could not be opened for want of descriptors or space is tried again.
 pub const REOPEN_MS: u64 = 1_000;
+
+/// Reassignments whose end is reported in one command.
+pub const ARRIVALS_PER_REPORT_MAX: usize = 1_000;

@@ -78,14 +78,14 @@ impl Broker {
                 self.vote();
             }
             Ok(Progress::Vote) => self.vote(),
-            Ok(Progress::Excluded(known)) => {
-                let known = known.map(|known| known.to_string());
-                tracing::warn!(
+            Ok(Progress::Excluded(known)) => match known {
+                Some(known) => tracing::warn!(
                     node,
-                    known,
+                    %known,
                     "this node's disk is not the one the cluster knows; it follows, serves reads and has no vote"
-                );
-            }
+                ),
+                None => tracing::info!(node, "this node joins a cluster that was founded without it"),
+            },
             Err(error) => {
                 tracing::error!(node, %error, "the disk does not take the list of the cluster's disks; trying again");
             }

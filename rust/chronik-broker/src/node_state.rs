@@ -105,6 +105,15 @@ impl NodeState {
         self.founding(|founding| founding.is_member())
     }
 
+    /// Whether this node's disk is the one that the cluster counts on: it was founded with it, or has admitted it since.
+    pub fn has_vote(&self) -> bool {
+        let directory = self.founding(|founding| founding.directory());
+        match self.image().quorum_member(self.config.node) {
+            Some(member) => directory == Some(member.directory),
+            None => self.is_member(),
+        }
+    }
+
     /// Reads or changes this node's part in the founding of the cluster.
     pub(crate) fn founding<R>(&self, change: impl FnOnce(&mut Founding) -> R) -> R {
         change(&mut lock(&self.founding))

@@ -13,10 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use chronik_coord::{MetaImage, Topic, TopicConfig};
+use chronik_coord::{Assignment, MetaImage, Topic, TopicConfig};
 use chronik_log::LogConfig;
-use chronik_replica::{Machine, ReplicaError, ReplicaSpec, TopicSettings};
-use chronik_wire::types::{NodeId, Offset, PartitionIndex, PartitionKey, TopicId};
+use chronik_replica::{
+    Host, Machine, MemberId, ReplicaError, ReplicaSpec, Standing, TopicSettings, WantedMember,
+};
+use chronik_wire::types::{Offset, PartitionIndex, PartitionKey, TopicId};
 
 use crate::broker::Broker;
 use crate::coordination::InternalTopic;
@@ -55,15 +57,17 @@ impl Broker {
         let mut done = Reconciled { found: Some(self.found_directories()), ..Reconciled::default() };
         loop {
             let image = Arc::clone(&images.borrow_and_update());
-            if self.node.registered_by(image.offset) {
-                done.found = None;
+            if self.node.registered_by(image.offset) && done.found.take().is_some() {
+                // From now on the image decides, also about what was opened by an older one.
+                done.topics.clear();
+                self.remove_unplaced(&image);
             }
             self.reconcile(&image, &mut done);
             if done.held_back.is_empty() {
                 self.node.set_placed(self.shard, image.offset);
             }
             let changed = async {
-                if done.held_back.is_empty() || self.node.registered_by(Offset(i64::MAX)) {
+                if done.found.is_none() || self.node.registered_by(Offset(i64::MAX)) {
                     return images.changed().await.is_ok();
                 }
                 tokio::select! {
@@ -102,6 +106,9 @@ impl Broker {
                 self.remove_topic(&topic);
             }
         }
+        if self.shard == 0 && done.found.is_none() {
+            self.want_quorum(image);
+        }
         let node = self.node.config.node;
         let overrides = [None, Some(node)].map(|whose| image.broker_overrides(whose).clone());
         let same_defaults = done.overrides == overrides;
@@ -110,6 +117,9 @@ impl Broker {
             let known = done.topics.get(&topic.id);
             if same_defaults && known.is_some_and(|known| Arc::ptr_eq(known, topic)) {
                 continue;
+            }
+            if let Some(known) = known.filter(|_| done.found.is_none()) {
+                self.leave_partitions(known, topic);
             }
             match self.place_topic(image, topic, done.found.as_ref()) {
                 Placement::Complete => {}
@@ -124,8 +134,55 @@ impl Broker {
         }
     }
 
-    /// Opens the topic's replicas of this shard, or tells them their settings. With `found` none is created whose
-    /// directory is not in it.
+    /// Removes the replicas that were opened by an image of the past and are not here any more.
+    fn remove_unplaced(&self, image: &MetaImage) {
+        let own = self.node.config.node;
+        let mut host = self.hosts.own().borrow_mut();
+        for key in host.keys().filter(|key| *key != PartitionKey::META).collect::<Vec<_>>() {
+            let member = image.assignment(key).and_then(|assignment| assignment.member(own));
+            let generation = host.replica(key).map(|replica| replica.member().generation);
+            if member.map(|member| member.generation) != generation {
+                let topic = image.topic_by_id(key.topic).map_or("", |topic| &topic.name);
+                self.remove_replica(&mut host, key, topic);
+            }
+        }
+    }
+
+    /// Says who shall belong to the metadata group.
+    fn want_quorum(&self, image: &MetaImage) {
+        let wanted = image.wanted_quorum(&self.node.config.voters);
+        let named =
+            |(member, votes): (chronik_coord::Member, bool)| WantedMember { id: id_of(&member), votes };
+        let wanted = wanted.into_iter().map(named).collect();
+        self.hosts.own().borrow_mut().want_members(PartitionKey::META, wanted);
+    }
+
+    /// Removes the replicas that have moved away from this node, or that are members no more.
+    fn leave_partitions(&self, before: &Topic, now: &Topic) {
+        let own = self.node.config.node;
+        for (key, assignment) in self.own_partitions(before) {
+            let stays = now.partition(key.partition).and_then(|now| now.member(own));
+            if stays.map(id_of) != assignment.member(own).map(id_of) {
+                self.remove_replica(&mut self.hosts.own().borrow_mut(), key, &now.name);
+            }
+        }
+    }
+
+    fn remove_replica(&self, host: &mut Host, key: PartitionKey, topic: &str) {
+        self.group_seats.remove(key);
+        self.transaction_seats.remove(key);
+        match host.remove_replica(key, true) {
+            // One that was never created leaves nothing behind.
+            Ok(()) | Err(ReplicaError::NotHosted(_)) => {}
+            Err(error) => {
+                tracing::warn!(node = self.node.config.node.0, topic, partition = key.partition.0, %error,
+                    "data of a partition that is not here any more is left behind");
+            }
+        }
+    }
+
+    /// Opens the topic's replicas of this shard, or tells them their settings and members. With `found` none is created
+    /// whose directory is not in it, and none removed.
     fn place_topic(&self, image: &MetaImage, topic: &Topic, found: Option<&BTreeSet<String>>) -> Placement {
         let mut placement = Placement::Complete;
         let own = &self.node.config;
@@ -133,25 +190,39 @@ impl Broker {
         let lag_max_ms = image.broker_settings(own.node, &own.broker_config).replica_lag_time_max_ms;
         let settings = topic_settings(&config, lag_max_ms);
         let log = Arc::new(log_config(&config));
+        let directory = self.node.founding(|founding| founding.directory());
         let mut host = self.hosts.own().borrow_mut();
-        for (key, replicas, designated) in self.own_partitions(topic) {
-            if host.replica(key).is_some() {
+        for (key, assignment) in self.own_partitions(topic) {
+            let Some(member) = assignment.member(own.node) else { continue };
+            let known = host.replica(key).map(|replica| replica.member().generation);
+            if known == Some(member.generation) {
                 host.set_settings(key, settings.clone());
                 host.set_log_config(key, Arc::clone(&log));
+                if found.is_none() {
+                    host.want_members(key, wanted(assignment));
+                }
                 continue;
             }
-            let dir = directory_of(key);
-            if found.is_some_and(|found| !found.contains(&dir)) {
+            let dir = directory_of(key, member.generation);
+            if found.is_some_and(|found| known.is_some() || !found.contains(&dir)) {
                 placement = Placement::HeldBack;
                 continue;
             }
+            if known.is_some() {
+                self.remove_replica(&mut host, key, &topic.name);
+            }
             let spec = ReplicaSpec {
                 key,
-                voters: replicas.to_vec(),
-                generation: 0,
+                voters: assignment.founders.clone(),
+                generation: member.generation,
                 successor: None,
-                standing: None,
-                designated,
+                // On another disk than the one it was placed on it has forgotten what it promised there.
+                standing: Some(if directory == Some(member.directory) {
+                    Standing::Voter
+                } else {
+                    Standing::Learner
+                }),
+                designated: assignment.designated,
                 dir,
                 log: Arc::clone(&log),
                 settings: settings.clone(),
@@ -163,6 +234,9 @@ impl Broker {
                 if error.is_passing() && placement == Placement::Complete {
                     placement = Placement::TryAgain;
                 }
+            }
+            if found.is_none() {
+                host.want_members(key, wanted(assignment));
             }
         }
         placement
@@ -178,18 +252,8 @@ impl Broker {
 
     fn remove_topic(&self, topic: &Topic) {
         let mut host = self.hosts.own().borrow_mut();
-        for (key, ..) in self.own_partitions(topic) {
-            self.group_seats.remove(key);
-            self.transaction_seats.remove(key);
-            let removed = host.remove_replica(key, true);
-            // One that was never created leaves nothing behind.
-            if let Err(error) = removed.or_else(|error| match error {
-                ReplicaError::NotHosted(_) => Ok(()),
-                error => Err(error),
-            }) {
-                tracing::warn!(node = self.node.config.node.0, topic = %topic.name, partition = key.partition.0, %error,
-                    "data of a deleted partition is left behind");
-            }
+        for (key, _) in self.own_partitions(topic) {
+            self.remove_replica(&mut host, key, &topic.name);
         }
         drop(host);
         self.node.view(|view| {
@@ -203,28 +267,40 @@ impl Broker {
     fn own_partitions<'a>(
         &'a self,
         topic: &'a Topic,
-    ) -> impl Iterator<Item = (PartitionKey, &'a [NodeId], NodeId)> {
+    ) -> impl Iterator<Item = (PartitionKey, &'a Assignment)> {
         let config = &self.node.config;
-        topic.partitions.iter().enumerate().filter_map(move |(partition, assignment)| {
-            let key = PartitionKey::new(topic.id, PartitionIndex(partition as i32));
-            let here = assignment.replicas.contains(&config.node)
-                && Hosts::shard_of(key, config.shards) == self.shard;
-            here.then_some((key, assignment.replicas.as_slice(), assignment.designated))
+        topic.keyed_partitions().filter(move |(key, assignment)| {
+            assignment.replicas.contains(&config.node) && Hosts::shard_of(*key, config.shards) == self.shard
         })
     }
 }
 
-/// Directories are named by topic id: a recreated topic never meets its predecessor's files.
-pub(crate) fn directory_of(key: PartitionKey) -> String {
-    format!("{}-{}", key.topic, key.partition)
+fn id_of(member: &chronik_coord::Member) -> MemberId {
+    MemberId { node: member.node, generation: member.generation }
 }
 
-/// The partition whose directory has this name; `None` for any other name.
-pub(crate) fn partition_of(directory: &str) -> Option<PartitionKey> {
-    let (topic, partition) = directory.split_once('-')?;
+/// The members that a partition's group shall have. All of them vote.
+fn wanted(assignment: &Assignment) -> Vec<WantedMember> {
+    assignment.wanted().map(|member| WantedMember { id: id_of(member), votes: true }).collect()
+}
+
+/// Directories are named by topic id: a recreated topic never meets its predecessor's files. A replica that was added
+/// later is named by its generation as well: it never meets the files of the one that was here before.
+pub(crate) fn directory_of(key: PartitionKey, generation: u32) -> String {
+    match generation {
+        0 => format!("{}-{}", key.topic, key.partition),
+        generation => format!("{}-{}-{generation}", key.topic, key.partition),
+    }
+}
+
+/// The partition and the generation whose directory has this name; `None` for any other name.
+pub(crate) fn partition_of(directory: &str) -> Option<(PartitionKey, u32)> {
+    let (topic, rest) = directory.split_once('-')?;
+    let (partition, generation) = rest.split_once('-').unwrap_or((rest, "0"));
     let topic = TopicId(u128::from_str_radix(topic, 16).ok()?);
     let key = PartitionKey::new(topic, PartitionIndex(partition.parse().ok()?));
-    (directory_of(key) == directory).then_some(key)
+    let generation = generation.parse().ok()?;
+    (directory_of(key, generation) == directory).then_some((key, generation))
 }
 
 fn topic_settings(config: &TopicConfig, replica_lag_max_ms: u64) -> TopicSettings {
@@ -257,12 +333,22 @@ mod tests {
     #[test]
     fn directories_name_their_partitions_and_no_other_name_is_taken_for_one() {
         for key in [PartitionKey::META, PartitionKey::new(TopicId(u128::MAX), PartitionIndex(12))] {
-            assert_eq!(partition_of(&directory_of(key)), Some(key));
+            for generation in [0, 1, u32::MAX] {
+                assert_eq!(partition_of(&directory_of(key, generation)), Some((key, generation)));
+            }
         }
-        let other = directory_of(PartitionKey::META).to_uppercase() + "-0";
-        for name in
-            ["", "-", "lost+found", "0-0", "01-0", other.as_str(), "+0000000000000000000000000000001-0"]
-        {
+        let other = directory_of(PartitionKey::META, 0).to_uppercase() + "-0";
+        let zero = directory_of(PartitionKey::META, 0) + "-0";
+        for name in [
+            "",
+            "-",
+            zero.as_str(),
+            "lost+found",
+            "0-0",
+            "01-0",
+            other.as_str(),
+            "+0000000000000000000000000000001-0",
+        ] {
             assert_eq!(partition_of(name), None, "{name:?}");
         }
     }

@@ -1,7 +1,7 @@
-//! Data of topics that were deleted while this node was down: removed once it is certain that nobody misses it.
+//! Data of topics that were deleted, and of replicas that moved away, while this node was down: removed once it is certain that nobody misses it.
 //!
 //! Certain means: this start of the node is registered and the metadata is applied up to there, so the image holds
-//! every topic that existed then. A directory of a topic it lacks belongs to nobody. What has no partition's name, and
+//! every topic that existed then, and where its replicas are. A directory it has no replica for belongs to nobody. What has no partition's name, and
 //! what a topic of the image could own, is never touched.
 
 use std::rc::Rc;
@@ -33,10 +33,13 @@ impl Broker {
                 return;
             }
         };
-        let is_stray = |key: &PartitionKey| {
+        let is_stray = |(key, generation): &(PartitionKey, u32)| {
+            // A partition that has moved away leaves its data behind on a node that was down, and one that came back
+            // since is another member.
+            let here = image.assignment(*key).and_then(|assignment| assignment.member(node));
             *key != PartitionKey::META
                 && Hosts::shard_of(*key, self.node.config.shards) == self.shard
-                && image.topic_by_id(key.topic).is_none()
+                && here.is_none_or(|member| member.generation != *generation)
         };
         for directory in directories {
             if partition_of(&directory).filter(is_stray).is_none() {

@@ -163,12 +163,19 @@ impl MetaImage {
     /// The members that the metadata group shall consist of, and whether each has a vote. `founders` are the nodes that
     /// the cluster was founded with; they count before they have registered.
     pub fn wanted_quorum(&self, founders: &[NodeId]) -> Vec<(Member, bool)> {
-        quorum::wanted(&self.quorum, founders)
+        quorum::wanted(&self.quorum, founders, |node| self.partitions_of(node).next().is_some())
     }
 
     /// The member of the metadata group that a broker was admitted as; `None` if it leaves or never registered.
     pub fn quorum_member(&self, node: NodeId) -> Option<Member> {
         self.quorum.get(&node).filter(|seat| !seat.leaves).map(|seat| seat.member)
+    }
+
+    /// Whether a broker is registered with the disk that the cluster counts on: it was founded with it, took it in when
+    /// the broker came, or has admitted it since.
+    pub fn has_vote(&self, node: NodeId) -> bool {
+        let admitted = self.quorum_member(node).map(|member| member.directory);
+        self.brokers.get(&node).is_some_and(|broker| Some(broker.directory) == admitted)
     }
 
     /// A broker registered: the first time, or after it left, it gets its place in the metadata group.

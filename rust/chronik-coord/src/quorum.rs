@@ -32,8 +32,14 @@ pub fn metadata_generation(directory: DirectoryId) -> u32 {
 }
 
 /// The members of the metadata group that the cluster wants, and whether each has a vote.
-pub(crate) fn wanted(seats: &BTreeMap<NodeId, Seat>, founders: &[NodeId]) -> Vec<(Member, bool)> {
-    let registered = seats.values().filter(|seat| !seat.leaves).map(|seat| seat.member);
+/// Who leaves stays as long as it `holds` replicas: without the metadata it would not know what becomes of them.
+pub(crate) fn wanted(
+    seats: &BTreeMap<NodeId, Seat>,
+    founders: &[NodeId],
+    holds: impl Fn(NodeId) -> bool,
+) -> Vec<(Member, bool)> {
+    let stays = |seat: &&Seat| !seat.leaves || holds(seat.member.node);
+    let registered = seats.values().filter(stays).map(|seat| seat.member);
     // A founder that has never registered is a member all the same.
     let unheard = founders.iter().filter(|node| !seats.contains_key(node));
     let unheard = unheard.map(|node| Member { node: *node, generation: 0, directory: DirectoryId(0) });
@@ -55,15 +61,19 @@ mod tests {
     #[test]
     fn founders_come_first_and_nobody_is_removed_for_being_late() {
         let seats = BTreeMap::from([seat(0, 9, false), seat(1, 0, false), seat(2, 0, true)]);
-        let wanted = wanted(&seats, &[NodeId(1), NodeId(2), NodeId(3)]);
-        let nodes: Vec<_> = wanted.iter().map(|(member, votes)| (member.node.0, *votes)).collect();
-        assert_eq!(nodes, [(1, true), (3, true), (0, true)]);
+        let founders = [1, 2, 3].map(NodeId);
+        let nodes = |holds: bool| {
+            let wanted = wanted(&seats, &founders, |_| holds);
+            wanted.iter().map(|(member, votes)| (member.node.0, *votes)).collect::<Vec<_>>()
+        };
+        assert_eq!(nodes(false), [(1, true), (3, true), (0, true)]);
+        assert_eq!(nodes(true), [(1, true), (2, true), (3, true), (0, true)], "it is not empty yet");
     }
 
     #[test]
     fn the_voters_are_bounded_and_the_rest_follows() {
         let seats = (1..20).map(|node| seat(node, 5, false)).collect();
-        let voters = wanted(&seats, &[]).into_iter().filter(|(_, votes)| *votes).count();
+        let voters = wanted(&seats, &[], |_| false).into_iter().filter(|(_, votes)| *votes).count();
         assert_eq!(voters, limits::METADATA_VOTERS_MAX);
         assert!(metadata_generation(DirectoryId(0)) > 0);
         assert_ne!(metadata_generation(DirectoryId(1)), metadata_generation(DirectoryId(1 << 64 | 2)));

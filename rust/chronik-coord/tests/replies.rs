@@ -322,7 +322,11 @@ fn one_resource_twice_in_a_request_is_refused() {
 #[test]
 fn nothing_new_is_led_by_a_broker_without_a_vote() {
     let mut rig = Rig::new(3);
-    let wiped = chronik_coord::BrokerRegistration { votes: false, ..broker(2) };
+    let wiped = chronik_coord::BrokerRegistration {
+        votes: false,
+        directory: chronik_wire::types::DirectoryId(99),
+        ..broker(2)
+    };
     assert_eq!(rig.run(Action::RegisterBroker(wiped)).body, ReplyBody::Done);
     for (name, id, live) in [("all", 5, vec![]), ("seen", 6, [1, 2].map(NodeId).to_vec())] {
         let defaults = TopicDefaults { partitions: 6, replication_factor: 1 };

@@ -110,6 +110,8 @@ pub struct Options {
 /// The cluster: nodes 1 to n, racks `rack-1` to `rack-n`.
 pub struct TestCluster {
     pub nodes: BTreeMap<NodeId, TestNode>,
+    /// The nodes that the cluster is founded with.
+    founders: Vec<NodeId>,
     shared: Rc<Shared>,
     tasks: Vec<(NodeId, LocalFuture<()>)>,
     cut: BTreeSet<(NodeId, NodeId)>,
@@ -143,6 +145,7 @@ impl TestCluster {
         let nodes = ids.iter().filter(|id| !absent.contains(id)).map(|id| (*id, start(id))).collect();
         let cluster = TestCluster {
             nodes,
+            founders: ids.clone(),
             shared,
             tasks: Vec::new(),
             cut: BTreeSet::new(),
@@ -340,15 +343,29 @@ impl TestCluster {
     /// A node that was killed starts again on its disk.
     pub fn restart(&mut self, node: NodeId) {
         let disk = self.down.remove(&node).expect("the node was killed");
-        let mut ids: Vec<NodeId> = self.nodes.keys().chain(self.down.keys()).copied().collect();
-        ids.push(node);
-        ids.sort_unstable();
+        let ids = self.founders.clone();
         self.lives += 1;
         // Drawn at random outside: far from every other.
         let incarnation = self.lives << 32;
         let started = start_node(node, &ids, &self.shared, &self.options, incarnation, disk);
         started.broker.start();
         self.nodes.insert(node, started);
+    }
+
+    /// A node that the cluster was founded without joins it.
+    pub fn add_node(&mut self, node: NodeId) {
+        self.down.insert(node, MemDisk::new());
+        self.restart(node);
+        self.wait_for("the new node to be registered and to know of it", |cluster| {
+            cluster.node(node).broker.node().image().brokers.contains_key(&node)
+        });
+    }
+
+    /// Has the controller do something, by way of node `at`.
+    pub fn control(&mut self, at: NodeId, action: chronik_coord::Action) -> chronik_coord::ReplyBody {
+        let broker = self.node(at).broker.clone();
+        let deadline_ms = self.now_ms() + 5_000;
+        self.run(async move { broker.controller_call(action, deadline_ms).await.expect("a controller").body })
     }
 
     /// Whether a node is frozen.

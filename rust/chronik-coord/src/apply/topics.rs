@@ -140,8 +140,8 @@ fn place(
 pub(crate) fn circle<'a>(state: &'a State, live: &[NodeId]) -> Placement<'a> {
     let candidates = state.image.brokers.values().filter(|broker| !state.image.is_draining(broker.id));
     let racks = candidates.map(|broker| (broker.id, broker.rack.as_deref()));
-    // A broker without a vote cannot lead: a partition with no other replica would never have a leader.
-    let votes = |id: &NodeId| state.image.brokers.get(id).is_some_and(|broker| broker.votes);
+    // A broker on a disk that nobody has admitted is not trusted to lead.
+    let votes = |id: &NodeId| state.image.has_vote(*id);
     let everybody = state.image.brokers.keys().copied();
     let live: Vec<NodeId> = if live.is_empty() {
         everybody.filter(votes).collect()

@@ -191,6 +191,11 @@ impl Host {
         self.shared.take_leader_changes()
     }
 
+    /// Groups led here that have come to consist of the members wanted of them, each named once per change and leader.
+    pub fn take_arrivals(&mut self) -> Vec<PartitionKey> {
+        std::mem::take(&mut self.shared.arrivals).into_iter().collect()
+    }
+
     /// Runs `f` on a replica and contains its panics: raft asserts its invariants, and one broken group must not
     /// take the others down.
     fn with_replica<R>(

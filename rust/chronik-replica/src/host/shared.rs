@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) dirty: BTreeSet<PartitionKey>,
     /// Replicas that want ticks.
     pub(crate) awake: BTreeSet<PartitionKey>,
+    /// Groups led here that consist of who is wanted since a short while.
+    pub(crate) arrivals: BTreeSet<PartitionKey>,
     /// Groups led here with a new member that catches up.
     pub(crate) catching_up: BTreeSet<PartitionKey>,
     /// Replicas whose logs hold bytes that were not handed to a sync yet.
@@ -59,6 +61,7 @@ impl Shared {
             down: BTreeSet::new(),
             dirty: BTreeSet::new(),
             awake: BTreeSet::new(),
+            arrivals: BTreeSet::new(),
             catching_up: BTreeSet::new(),
             unsynced: BTreeSet::new(),
             messages: Vec::new(),
@@ -132,6 +135,7 @@ impl Shared {
         self.awake.remove(&key);
         self.unsynced.remove(&key);
         self.catching_up.remove(&key);
+        self.arrivals.remove(&key);
         self.leader_changes.remove(&key);
     }
 

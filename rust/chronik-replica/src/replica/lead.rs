@@ -36,6 +36,8 @@ pub(super) struct LeaderState {
     control: Option<Control>,
     /// A change of members was proposed and not applied.
     pub(super) changing_members: bool,
+    /// That the group consists of who is wanted was told.
+    pub(super) arrival_told: bool,
     /// A tick has passed since the last change of members: an heir has heard of it.
     pub(super) may_hand_over: bool,
     /// The members were found to be as wanted, and nothing has changed since.
@@ -155,6 +157,7 @@ impl Replica {
         if self.leads() {
             self.announce_in_sync(shared);
             self.report_lost_snapshots(shared);
+            self.tell_arrival(shared);
             if self.moves_members() {
                 self.lead.may_hand_over = true;
                 self.mark_dirty(shared);

@@ -56,10 +56,18 @@ impl Replica {
             return;
         }
         self.wanted = wanted;
-        self.lead.members_settled = false;
-        if self.leads() && self.next_step() != Step::Settled {
+        (self.lead.members_settled, self.lead.arrival_told) = (false, false);
+        if self.leads() {
             self.wake_up(shared);
             self.mark_dirty(shared);
+        }
+    }
+
+    /// Tells once that the group has arrived where it is wanted.
+    pub(super) fn tell_arrival(&mut self, shared: &mut Shared) {
+        if !self.lead.arrival_told && self.is_settled_as_wanted() {
+            self.lead.arrival_told = true;
+            shared.arrivals.insert(self.key);
         }
     }
 
@@ -141,7 +149,9 @@ impl Replica {
         shared: &mut Shared,
     ) -> Result<(), String> {
         self.lead.changing_members = false;
-        (self.lead.members_settled, self.lead.may_hand_over) = (false, false);
+        self.lead.members_settled = false;
+        self.lead.may_hand_over = false;
+        self.lead.arrival_told = false;
         self.mark_dirty(shared);
         self.last_change = index;
         self.carry_out(change, shared)?;
