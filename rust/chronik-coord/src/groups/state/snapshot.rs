@@ -145,5 +145,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<GroupsState, CodecError> {
             other => state.apply_record(other, transaction)?,
         }
     }
+    // Snapshots are compared byte by byte, so that a state must have one form only.
+    if write(&state) != bytes {
+        return Err(CodecError::Inconsistent(
+            "a snapshot of groups is not in the form in which it is written",
+        ));
+    }
     Ok(state)
 }

@@ -103,6 +103,17 @@ fn an_empty_group_is_deleted_with_its_offsets_and_others_are_not() {
 }
 
 #[test]
+fn a_group_that_only_gave_out_ids_is_deleted_with_them() {
+    let mut seat = Seat::new();
+    let given = seat.join(join());
+    assert_eq!(list(&mut seat, &[], &[]), [row(GROUP, "", "Empty", "classic")]);
+    assert_eq!(delete(&mut seat, GROUP), ErrorCode::NONE);
+    assert_eq!(list(&mut seat, &[], &[]), []);
+    let late = seat.join(JoinGroupRequest { member_id: given.member_id, ..join() });
+    assert_eq!(late.error_code, ErrorCode::UNKNOWN_MEMBER_ID);
+}
+
+#[test]
 fn many_offsets_are_deleted_in_more_than_one_batch() {
     let mut seat = Seat::new();
     let mut request = commit(0, 1);

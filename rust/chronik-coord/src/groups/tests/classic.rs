@@ -84,6 +84,22 @@ fn joins_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn the_metadata_of_all_members_together_is_bounded() {
+    let mut seat = Seat::new();
+    let metadata = "x".repeat(limits::MEMBER_METADATA_BYTES_MAX - "range".len());
+    let large = JoinGroupRequest { protocols: vec![protocol("range", &metadata)], ..join() };
+    let members = limits::GROUP_METADATA_BYTES_MAX / limits::MEMBER_METADATA_BYTES_MAX;
+    for _ in 0..members {
+        let ticket = seat.send(GroupCall::Join(large.clone()), 3);
+        assert!(seat.take(ticket).is_none_or(
+            |reply| matches!(reply, GroupReply::Join(joined) if joined.error_code == ErrorCode::NONE)
+        ));
+    }
+    let ticket = seat.send(GroupCall::Join(large), 3);
+    assert_eq!(seat.joined(ticket).error_code, ErrorCode::GROUP_MAX_SIZE_REACHED);
+}
+
+#[test]
 fn a_full_group_lets_nobody_in_but_its_members() {
     let mut seat = Seat::with(config(&[("group.max.size", "1")]));
     let member = seat.alone();

@@ -180,6 +180,13 @@ fn a_full_group_lets_nobody_in_but_its_members() {
 }
 
 #[test]
+fn a_broker_without_the_newer_protocol_says_so() {
+    let mut seat = Seat::with(config(&[("group.coordinator.rebalance.protocols", "classic")]));
+    assert_eq!(consumer("a", &["t"]).beat(&mut seat), ErrorCode::UNSUPPORTED_VERSION);
+    seat.alone();
+}
+
+#[test]
 fn before_version_1_the_coordinator_makes_the_id() {
     let mut seat = Seat::new();
     let request =

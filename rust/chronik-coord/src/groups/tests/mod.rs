@@ -5,6 +5,7 @@ mod admin;
 mod classic;
 mod consumer;
 mod failover;
+mod hostile;
 mod migration;
 mod offsets;
 mod property;
