@@ -125,7 +125,7 @@ impl Anarchy {
             instance_id: Self::instance(what / 5),
             rack_id: None,
             rebalance_timeout_ms: i32::from(what) * 100 - 1,
-            subscribed_topic_names: (what % 3 != 0)
+            subscribed_topic_names: (!what.is_multiple_of(3))
                 .then(|| vec!["u".to_owned(), "t".to_owned(), "t".to_owned()]),
             subscribed_topic_regex: [None, Some("t|u"), Some("("), Some("")][usize::from(what % 4)]
                 .map(str::to_owned),
