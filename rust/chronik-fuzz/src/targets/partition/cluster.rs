@@ -6,15 +6,16 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use chronik_log::{LogConfig, MemDisk, UnsyncedPolicy};
 use chronik_replica::{
-    Acks, AppendError, AppendReceiver, Faults, GateError, GatePass, Host, HostConfig, ReplicaCounters,
-    ReplicaMessage, ReplicaSpec, SyncJob, SyncMode, TopicSettings,
+    AbortedTransaction, Acks, AppendError, AppendReceiver, EndMarker, Faults, GateError, GatePass, Host,
+    HostConfig, ReplicaCounters, ReplicaMessage, ReplicaSpec, SyncJob, SyncMode, TopicSettings,
 };
-use chronik_wire::batch::{BatchBuilder, BatchView};
+use chronik_wire::batch::{BatchBuilder, BatchHeader, BatchView};
 use chronik_wire::types::{NodeId, Offset, PartitionIndex, PartitionKey, TopicId};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
-use super::model::{Batch, Content, Knowledge, Outcome, Read};
+use super::model::{Batch, Content, Knowledge, MARKER, Outcome, Read};
+use super::transactions::End;
 
 const KEY: PartitionKey = PartitionKey::new(TopicId(7), PartitionIndex(0));
 const DIR: &str = "topic-0";
@@ -54,6 +55,7 @@ pub(super) struct Cluster {
     log: Arc<LogConfig>,
     planted: Faults,
     produces: Vec<(u32, AppendReceiver)>,
+    ends: Vec<(End, AppendReceiver)>,
     reads: Vec<Waiting>,
     done_reads: Vec<Read>,
 }
@@ -70,6 +72,7 @@ impl Cluster {
             log: Arc::new(LogConfig { segment_bytes, tail_bytes: 2_000, ..LogConfig::default() }),
             planted,
             produces: Vec::new(),
+            ends: Vec::new(),
             reads: Vec::new(),
             done_reads: Vec::new(),
         };
@@ -172,6 +175,25 @@ impl Cluster {
         self.produces.push((batch.number, answer));
     }
 
+    /// Has a node write the end of a transaction; one that is down loses it.
+    pub(super) fn end(&mut self, node: usize, end: End) {
+        let deadline_ms = self.now_ms + TIMEOUT_MS;
+        let marker = EndMarker {
+            producer: transactional_id(end.producer),
+            epoch: end.epoch + 1,
+            commit: end.commit,
+            coordinator_epoch: 0,
+            bumps_epoch: true,
+            timestamp_ms: 1_000,
+        };
+        let answer = match &mut self.nodes[node].host {
+            Some(host) => host.append_marker(KEY, marker, deadline_ms),
+            // An answer that never comes.
+            None => oneshot::channel().1,
+        };
+        self.ends.push((end, answer));
+    }
+
     /// Enters the read gate of a node.
     pub(super) fn read(&mut self, node: usize, began: Knowledge) {
         let deadline_ms = self.now_ms + TIMEOUT_MS;
@@ -203,6 +225,19 @@ impl Cluster {
             Err(TryRecvError::Empty) => true,
             answered => {
                 answers.push((*number, answered.map_or(Outcome::Unknown, outcome)));
+                false
+            }
+        });
+        answers
+    }
+
+    /// What the coordinators were told since the last call.
+    pub(super) fn take_ends(&mut self) -> Vec<(End, Outcome)> {
+        let mut answers = Vec::new();
+        self.ends.retain_mut(|(end, answer)| match answer.try_recv() {
+            Err(TryRecvError::Empty) => true,
+            answered => {
+                answers.push((*end, answered.map_or(Outcome::Unknown, outcome)));
                 false
             }
         });
@@ -328,7 +363,11 @@ impl Cluster {
             .iter()
             .map(|node| node.host.as_ref().and_then(|host| host.view(KEY).ok()).map(|view| view.applied))
             .collect();
-        self.leader().is_some() && applied.len() == 1 && self.produces.is_empty() && self.reads.is_empty()
+        self.leader().is_some()
+            && applied.len() == 1
+            && self.produces.is_empty()
+            && self.ends.is_empty()
+            && self.reads.is_empty()
     }
 
     /// What holds the cluster up, for a failure's text.
@@ -347,18 +386,53 @@ impl Cluster {
         self.view(node, Knowledge::default()).content
     }
 
-    fn view(&mut self, node: usize, began: Knowledge) -> Read {
+    /// What a node shows to a reader who does not ask the gate.
+    pub(super) fn view(&mut self, node: usize, began: Knowledge) -> Read {
         let host = self.nodes[node].host.as_mut().expect("the node runs");
         let view = host.view(KEY).expect("the partition is hosted");
-        let batches = host.read(KEY, view.log_start, view.high_watermark, usize::MAX, true);
-        let content = batches.expect("the disk works").into_iter().flat_map(records_of);
+        let mut read_to =
+            |end| host.read(KEY, view.log_start, end, usize::MAX, true).expect("the disk works");
+        let (all, stable) = (read_to(view.high_watermark), read_to(view.last_stable_offset));
+        let aborted = host
+            .aborted_transactions(KEY, view.log_start, view.last_stable_offset)
+            .expect("the partition is hosted");
+        let visible = |records: Content| -> Content {
+            records.into_iter().filter(|(offset, _)| *offset >= view.log_start.0).collect()
+        };
         Read {
             began,
             end: view.high_watermark.0,
             log_start: view.log_start.0,
-            content: content.filter(|(offset, _)| *offset >= view.log_start.0).collect(),
+            stable: view.last_stable_offset.0,
+            content: visible(all.into_iter().flat_map(records_of).collect()),
+            committed: visible(committed_of(stable, aborted)),
         }
     }
+}
+
+/// What a client that reads committed records makes of batches and the aborted transactions among them.
+fn committed_of(batches: Vec<Bytes>, mut aborted: Vec<AbortedTransaction>) -> Content {
+    aborted.sort_by_key(|transaction| transaction.first_offset);
+    let mut aborted = aborted.into_iter().peekable();
+    let mut ignored = BTreeSet::new();
+    let mut content = Vec::new();
+    for batch in batches {
+        let header = BatchHeader::parse(&batch).expect("the log holds batches");
+        while let Some(next) = aborted.next_if(|next| next.first_offset <= header.last_offset()) {
+            ignored.insert(next.producer);
+        }
+        if header.attributes.is_control() {
+            ignored.remove(&header.producer_id);
+        } else if !header.attributes.is_transactional() || !ignored.contains(&header.producer_id) {
+            content.extend(records_of(batch));
+        }
+    }
+    content
+}
+
+/// The id of a transactional producer; the others have smaller ones.
+fn transactional_id(producer: usize) -> i64 {
+    producer as i64 + 1_000
 }
 
 fn id(node: usize) -> NodeId {
@@ -376,8 +450,12 @@ fn outcome(answer: Result<chronik_replica::Appended, AppendError>) -> Outcome {
 
 fn bytes_of(batch: Batch) -> BytesMut {
     let mut builder = BatchBuilder::new();
-    if let Some((producer, first)) = batch.sequence {
-        builder = builder.producer(producer as i64 + 100, 0, first);
+    match (batch.sequence, batch.transaction) {
+        (Some((producer, first)), Some(epoch)) => {
+            builder = builder.producer(transactional_id(producer), epoch, first).transactional();
+        }
+        (Some((producer, first)), None) => builder = builder.producer(producer as i64 + 100, 0, first),
+        (None, _) => {}
     }
     for _ in 0..batch.count {
         builder = builder.record(1_000, None, Some(&batch.number.to_be_bytes()));
@@ -388,8 +466,12 @@ fn bytes_of(batch: Batch) -> BytesMut {
 fn records_of(bytes: Bytes) -> Vec<(i64, u32)> {
     let batch = BatchView::parse(bytes).expect("the log holds batches");
     batch.verify_checksum().expect("nobody changed the batch");
+    let is_control = batch.header().attributes.is_control();
     let records = batch.records().expect("the batch is plain");
-    let number = |value: &[u8]| value.first_chunk().map_or(u32::MAX, |number| u32::from_be_bytes(*number));
+    let number = |value: &[u8]| match value.first_chunk() {
+        Some(number) if !is_control => u32::from_be_bytes(*number),
+        _ => MARKER,
+    };
     records
         .map(|record| record.expect("the batch is ours"))
         .map(|record| (record.offset.0, number(&record.value.unwrap_or_default())))

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::transactions::Transactions;
+
 /// A batch to send.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Batch {
@@ -9,6 +11,8 @@ pub(super) struct Batch {
     pub(super) number: u32,
     /// Producer and first sequence number, if it is idempotent.
     pub(super) sequence: Option<(usize, i32)>,
+    /// The epoch of its producer, if it is part of a transaction: each transaction has one of its own.
+    pub(super) transaction: Option<i16>,
     /// Its records.
     pub(super) count: usize,
 }
@@ -24,6 +28,9 @@ pub(super) enum Outcome {
     Refused,
 }
 
+/// Stands for the batch of a record that ends a transaction.
+pub(super) const MARKER: u32 = u32::MAX;
+
 /// Visible records: offset, and number of the batch that a record belongs to.
 pub(super) type Content = Vec<(i64, u32)>;
 
@@ -34,6 +41,8 @@ pub(super) struct Knowledge {
     pub(super) end: i64,
     /// The largest log start that anyone was told of.
     pub(super) log_start: i64,
+    /// The largest last stable offset that anyone was told of.
+    pub(super) stable: i64,
 }
 
 /// What a read showed.
@@ -42,7 +51,10 @@ pub(super) struct Read {
     pub(super) began: Knowledge,
     pub(super) end: i64,
     pub(super) log_start: i64,
+    pub(super) stable: i64,
     pub(super) content: Content,
+    /// What a reader of committed records makes of it.
+    pub(super) committed: Content,
 }
 
 #[derive(Debug)]
@@ -61,6 +73,8 @@ pub(super) struct Model {
     known: Knowledge,
     /// What stood at an offset when it was first seen.
     seen: BTreeMap<i64, u32>,
+    /// The transactions of the clients.
+    pub(super) transactions: Transactions,
 }
 
 impl Model {
@@ -72,14 +86,30 @@ impl Model {
             *next += count as i32;
             (producer, first)
         });
-        let batch = Batch { number: self.sent.len() as u32, sequence, count };
+        self.remember(Batch { number: self.sent.len() as u32, sequence, transaction: None, count })
+    }
+
+    /// The next batch in a producer's transaction; none while its end is not known.
+    pub(super) fn send_in_transaction(&mut self, producer: usize, count: usize) -> Option<Batch> {
+        let (epoch, first) = self.transactions.write(producer, count)?;
+        let number = self.sent.len() as u32;
+        Some(self.remember(Batch {
+            number,
+            sequence: Some((producer, first)),
+            transaction: Some(epoch),
+            count,
+        }))
+    }
+
+    fn remember(&mut self, batch: Batch) -> Batch {
         self.sent.push(Sent { batch, attempts: 1, refused: 0, offset: None });
         batch
     }
 
     /// The `back`th newest batch with a sequence number, once more.
     pub(super) fn repeat(&mut self, back: usize) -> Option<Batch> {
-        let mut idempotent = self.sent.iter_mut().rev().filter(|sent| sent.batch.sequence.is_some());
+        let is_idempotent = |batch: &Batch| batch.sequence.is_some() && batch.transaction.is_none();
+        let mut idempotent = self.sent.iter_mut().rev().filter(|sent| is_idempotent(&sent.batch));
         let sent = idempotent.nth(back)?;
         sent.attempts += 1;
         Some(sent.batch)
@@ -118,6 +148,12 @@ impl Model {
     pub(super) fn see(&mut self, read: &Read) {
         assert!(read.end >= read.began.end, "stale read: {read:?}");
         assert!(read.log_start >= read.began.log_start, "the log start went back: {read:?}");
+        assert!(read.stable >= read.began.stable, "the last stable offset went back: {read:?}");
+        self.known.stable = self.known.stable.max(read.stable);
+        for (offset, number) in &read.committed {
+            let may = self.outcome(*number).is_none_or(|commit| commit == Some(true));
+            assert!(may, "batch {number} at {offset} is shown, and its transaction is not committed");
+        }
         let offsets: Vec<i64> = read.content.iter().map(|(offset, _)| *offset).collect();
         assert_eq!(offsets, (read.log_start..read.end).collect::<Vec<_>>(), "a gap, or more than the end");
         self.known.end = self.known.end.max(read.end);
@@ -128,12 +164,31 @@ impl Model {
         }
     }
 
+    /// What was decided of a batch's transaction; `None` if it is part of none.
+    fn outcome(&self, number: u32) -> Option<Option<bool>> {
+        let batch = self.sent.get(number as usize)?.batch;
+        let (producer, _) = batch.sequence?;
+        Some(self.transactions.decision(producer, batch.transaction?))
+    }
+
+    /// A reader of committed records lacks nothing that counts.
+    pub(super) fn check_committed(&self, read: &Read) {
+        let counts =
+            |number: u32| number != MARKER && self.outcome(number).is_none_or(|commit| commit == Some(true));
+        let expected: Content = read.content.iter().copied().filter(|(_, number)| counts(*number)).collect();
+        assert_eq!(read.committed, expected, "what was committed is not what is shown");
+    }
+
     /// The content that all replicas agree on in the end.
     pub(super) fn check(&mut self, content: &Content) {
         let log_start = content.first().map_or(self.known.end, |(offset, _)| *offset);
         let mut expected_sequences = BTreeMap::new();
         let mut at = 0;
         while let Some((offset, number)) = content.get(at) {
+            if *number == MARKER {
+                at += 1;
+                continue;
+            }
             let Sent { batch, attempts, refused, offset: known } = &self.sent[*number as usize];
             let run = content[at..].iter().take_while(|(_, other)| other == number).count();
             if at == 0 && run < batch.count {
@@ -148,7 +203,8 @@ impl Model {
                 "batch {number} is at {offset}, not {known:?}"
             );
             if let Some((producer, sequence)) = batch.sequence {
-                let expected = expected_sequences.insert(producer, sequence + batch.count as i32);
+                let next = sequence + batch.count as i32;
+                let expected = expected_sequences.insert((producer, batch.transaction), next);
                 assert!(
                     expected.is_none_or(|expected| expected == sequence),
                     "batch {number} is out of order"
