@@ -143,9 +143,6 @@ mutants! {
     /// A marker that was written already is written again: it may end the producer's next transaction. Caught by:
     /// torn-txn.
     MarkerRepeated = "marker-repeated",
-    /// A batch that comes after its transaction has ended opens another, which nobody ends. Caught by: a last stable
-    /// offset that stands still.
-    LateBatchOpens = "late-batch-opens",
     /// Open transactions are missing in snapshots. Caught by: G1a, precommitted.
     OpenTransactionsNotSaved = "open-transactions-not-saved",
 
@@ -158,6 +155,9 @@ mutants! {
     /// The files of a compacted prefix go before the manifest that names their successors has its name. Caught by: a crash
     /// in between, after which the log does not open.
     OldFilesGoFirst = "old-files-go-first",
+    /// Readers are told of aborted transactions whose markers are compacted away. Caught by: the producer's next
+    /// transaction, which they skip.
+    CompactedAbortsTold = "compacted-aborts-told",
 
     // Names.
     /// A topic that is created again gets the id of its predecessor, and with it files, gate and sessions. Caught by:
@@ -176,12 +176,15 @@ impl Mutant {
                 | Mutant::OpenTransactionsVisible
                 | Mutant::AbortedListLost
                 | Mutant::MarkerRepeated
-                | Mutant::LateBatchOpens
                 | Mutant::OpenTransactionsNotSaved
                 | Mutant::RemovedKeepsVote
                 | Mutant::JoiningCounts
                 | Mutant::MembersBeforeCommit
                 | Mutant::MembersForgotten
+                | Mutant::TombstoneDroppedEarly
+                | Mutant::NewestValueDropped
+                | Mutant::OldFilesGoFirst
+                | Mutant::CompactedAbortsTold
         )
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chronik_log::compaction::CompactionRules;
 use chronik_log::{Index, LogConfig};
 use chronik_wire::types::{NodeId, Offset, PartitionKey};
 
@@ -126,6 +127,8 @@ pub struct TopicSettings {
     pub retention_ms: Option<u64>,
     /// Size above which old records may be dropped, in bytes; `None` keeps them.
     pub retention_bytes: Option<u64>,
+    /// The log is compacted by these rules; `None` leaves it as it is.
+    pub compaction: Option<CompactionRules>,
     /// How long an unused producer id is remembered, in milliseconds.
     pub producer_expiry_ms: u64,
 }
@@ -138,6 +141,7 @@ impl Default for TopicSettings {
             replica_lag_max_ms: 30_000,
             retention_ms: Some(7 * 24 * 3_600_000),
             retention_bytes: None,
+            compaction: None,
             producer_expiry_ms: 24 * 3_600_000,
         }
     }

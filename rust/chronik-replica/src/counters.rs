@@ -100,6 +100,10 @@ counters! {
     snapshots_sent,
     /// Raft snapshots installed.
     snapshots_installed,
+    /// Compactions that took their place in a log here.
+    compactions,
+    /// Pieces of a compacted log sent to members that begin with it.
+    prefix_pieces_sent,
     /// Replicas stopped by a storage fault or a broken invariant.
     replicas_stopped,
     /// Appends refused because the disk is full, and raft appends of a leader that were not stepped for the same reason.

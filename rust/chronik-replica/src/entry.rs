@@ -2,20 +2,24 @@
 //!
 //! A raft entry without data is a new leader's no-op, one whose context is the control mark is a control entry, one with
 //! the members mark changes who belongs to the group, every other is exactly one record batch. Raft itself never sees a
-//! change of members as one: it would read it with a codec that is not fit for bytes from elsewhere. Control entries are how facts that must be the same on every replica
-//! enter the state: a new log start, the time that producers are aged by. Apply never looks at a clock.
+//! change of members as one: it would read it with a codec that is not fit for bytes from elsewhere. Control entries are
+//! how facts that must be the same on every replica enter the state: a new log start, the time that producers are aged by,
+//! a decision to compact. Apply never looks at a clock.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use chronik_log::compaction::CompactionPlan;
 use chronik_log::{Entry as LogEntry, EntryKind, Index, Term};
 use chronik_wire::types::Offset;
 use raft::eraftpb::Entry;
 
 use crate::codec::{CodecError, Reader, put_signed};
+use crate::compaction::{decode_plan, encode_plan};
 
 const CONTROL_MARK: &[u8] = b"c";
 const MEMBERS_MARK: &[u8] = b"m";
 const LOG_START: u8 = 1;
 const PRODUCER_CLOCK: u8 = 2;
+const COMPACT: u8 = 3;
 
 /// Whether a raft entry is a control entry.
 pub(crate) fn is_control(entry: &Entry) -> bool {
@@ -71,6 +75,13 @@ pub(crate) enum Control {
         /// Producers last used before this are forgotten.
         forget_before_ms: i64,
     },
+    /// The log is to be compacted.
+    Compact {
+        /// How far, and which tombstones go.
+        plan: CompactionPlan,
+        /// The leader's wall clock, in milliseconds: what was compacted now may be forgotten in time.
+        now_ms: i64,
+    },
 }
 
 impl Control {
@@ -87,6 +98,11 @@ impl Control {
                 put_signed(&mut out, now_ms);
                 put_signed(&mut out, forget_before_ms);
             }
+            Control::Compact { plan, now_ms } => {
+                out.put_u8(COMPACT);
+                encode_plan(&plan, &mut out);
+                put_signed(&mut out, now_ms);
+            }
         }
         out.freeze()
     }
@@ -100,6 +116,7 @@ impl Control {
                 now_ms: reader.signed("clock")?,
                 forget_before_ms: reader.signed("forget before")?,
             },
+            COMPACT => Control::Compact { plan: decode_plan(&mut reader)?, now_ms: reader.signed("clock")? },
             other => return Err(CodecError::Unknown("control entry", u64::from(other))),
         };
         reader.finish("control entry")?;
@@ -114,7 +131,9 @@ mod tests {
     #[test]
     fn control_entries_round_trip() {
         let clock = Control::ProducerClock { now_ms: 1_700_000_000_000, forget_before_ms: -1 };
-        for control in [Control::LogStart(Offset(12)), clock] {
+        let plan = CompactionPlan { up_to: Offset(90), tombstones_below: Offset(7), file_bytes: 1 << 20 };
+        let compact = Control::Compact { plan, now_ms: 1_700_000_000_000 };
+        for control in [Control::LogStart(Offset(12)), clock, compact] {
             assert_eq!(Control::decode(control.encode()), Ok(control));
         }
         assert!(Control::decode(Bytes::from_static(&[9])).is_err());

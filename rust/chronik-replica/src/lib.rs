@@ -10,6 +10,7 @@
 
 mod batch;
 mod codec;
+mod compaction;
 mod config;
 mod counters;
 mod election;
@@ -29,6 +30,7 @@ mod snapshot;
 mod storage;
 mod waiter;
 
+pub use chronik_log::compaction::{CompactionRules, PrefixPlace};
 pub use chronik_log::{BatchAt, Index, Term};
 pub use codec::CodecError;
 pub use config::{
@@ -37,7 +39,7 @@ pub use config::{
 pub use counters::{Counter, ReplicaCounters};
 pub use error::{AppendError, ReadError, ReplicaError};
 pub use gate::{GateError, GateErrorKind, GatePass};
-pub use host::{Host, SyncJob, SyncReport, SyncTicket, TurnOutput};
+pub use host::{CompactionReport, CompactionTask, Host, SyncJob, SyncReport, SyncTicket, TurnOutput};
 pub use ids::MemberId;
 pub use members::{Membership, WantedMember};
 pub use message::{BarrierOutcome, Promise, ReplicaMessage};

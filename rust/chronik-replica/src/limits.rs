@@ -83,3 +83,9 @@ pub const CAMPAIGN_TRIES_MAX: u8 = 4;
 
 /// Free disk space below which appends are refused unless configured otherwise, in bytes.
 pub const DISK_RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Size at which a file of a compacted prefix is closed, whatever the segment size: a member that fetches one checks
+/// each file in one go, in bytes.
+pub const COMPACTED_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Times a member asks again for a piece of a compacted prefix before it waits for another snapshot.
+pub const PREFIX_REQUESTS_REPEATED_MAX: u32 = 8;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chronik_broker::{NodeMessage, PeerMessage};
-use chronik_replica::{BarrierOutcome, Index, LeaderChange, ReplicaMessage, Term};
+use chronik_replica::{BarrierOutcome, Index, LeaderChange, PrefixPlace, ReplicaMessage, Term};
 use chronik_wire::types::{LeaderEpoch, NodeId, Offset, PartitionIndex, PartitionKey, TopicId};
 
 use crate::Verdict;
@@ -50,6 +50,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         NodeMessage::ForwardRequest { call: 1, frame: bytes.clone() },
         NodeMessage::ForwardReply { call: 1, frame: None },
     ];
+    let place = PrefixPlace { up_to: Offset(300), tombstones_below: Offset(7), file: 1, position: 1 << 20 };
     let replicas = [
         ReplicaMessage::ReadBarrier { request_id: 300, wait_ms: 5_000 },
         ReplicaMessage::ReadBarrierReply {
@@ -61,6 +62,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
             outcome: BarrierOutcome::NotLeader { hint: Some(NodeId(2)) },
         },
         ReplicaMessage::Sleep { term: Term(4), index: Index(9) },
+        ReplicaMessage::PrefixRequest { place },
+        ReplicaMessage::PrefixPiece { place, bytes: bytes.clone() },
     ];
     let messages = nodes.into_iter().map(PeerMessage::Node);
     let messages = messages.chain(replicas.into_iter().map(|message| PeerMessage::Replica(key, message)));

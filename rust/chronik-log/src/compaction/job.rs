@@ -226,9 +226,8 @@ impl CompactionJob {
             ));
         }
         if pass_end == self.input.plan.up_to {
-            let done = self.publish(files, removable_from)?;
             self.intermediate.clear();
-            return Ok(Some(done));
+            return Ok(Some(self.result(files, removable_from)));
         }
         let source = |file: &PrefixFile| Source {
             name: file_name(id, file.mark.number),
@@ -245,12 +244,8 @@ impl CompactionJob {
         Ok(None)
     }
 
-    /// Writes the manifest under a name that does not count yet.
-    fn publish(
-        &self,
-        files: Vec<PrefixFile>,
-        removable_from: Option<Offset>,
-    ) -> Result<CompactionDone, LogError> {
+    /// What the log needs to put the new files in their place.
+    fn result(&self, files: Vec<PrefixFile>, removable_from: Option<Offset>) -> CompactionDone {
         let input = &self.input;
         let manifest = Manifest {
             up_to: input.plan.up_to,
@@ -260,8 +255,7 @@ impl CompactionJob {
             terms: input.terms.clone(),
             files: files.iter().map(|file| file.mark).collect(),
         };
-        write_manifest(&*input.disk, &input.dir, &manifest)?;
-        Ok(CompactionDone { generation: input.generation, manifest, files })
+        CompactionDone { generation: input.generation, manifest, files }
     }
 
     /// Removes what was written so far, as far as the disk lets it.
@@ -285,8 +279,12 @@ pub(crate) fn write_manifest(disk: &dyn Disk, dir: &str, manifest: &Manifest) ->
         }
         created => created?,
     };
-    file.append(&[manifest.encode()])?;
-    file.sync()?;
+    let written = file.append(&[manifest.encode()]).and_then(|_| file.sync());
+    if let Err(error) = written {
+        // What cannot be removed now is removed when the log is opened.
+        let _ = disk.remove(dir, &name);
+        return Err(error.into());
+    }
     Ok(())
 }
 

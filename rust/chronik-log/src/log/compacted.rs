@@ -96,7 +96,11 @@ impl PartitionLog {
             self.throw_away(&prefix);
             return Ok(false);
         }
-        self.replace_prefix(prefix)?;
+        if let Err(error) = self.write_manifest(&prefix.manifest) {
+            self.throw_away(&prefix);
+            return Err(error);
+        }
+        self.switch_prefix(prefix)?;
         self.drop_segments_below_log_start()?;
         Ok(true)
     }
@@ -108,24 +112,36 @@ impl PartitionLog {
             // What cannot be removed now is removed when the log is opened.
             let _ = self.disk.remove(&self.dir, &name);
         }
-        let _ = self.disk.remove(&self.dir, &temporary_manifest());
     }
 
-    /// Gives the manifest that was written under a temporary name its own, and lets go of the old files.
-    fn replace_prefix(&mut self, prefix: Prefix) -> Result<(), LogError> {
+    /// Writes the manifest of a prefix under a name that does not count yet.
+    fn write_manifest(&mut self, manifest: &Manifest) -> Result<(), LogError> {
+        let written = write_manifest(&*self.disk, &self.dir, manifest);
+        self.poisoned |= written.as_ref().is_err_and(|error| !matches!(error, LogError::DiskFull { .. }));
+        written
+    }
+
+    /// Makes the manifest that was written count, with the prefix it names, and lets go of the old files.
+    fn switch_prefix(&mut self, prefix: Prefix) -> Result<(), LogError> {
         let before = self.prefix.as_deref().map(Prefix::names).unwrap_or_default();
         let kept = prefix.names();
         let old: Vec<String> = before.into_iter().filter(|name| !kept.contains(name)).collect();
         if planted(Mutant::OldFilesGoFirst) {
             self.remove_files(&old)?;
         }
+        self.publish_manifest()?;
+        self.prefix = Some(Box::new(prefix));
+        if planted(Mutant::OldFilesGoFirst) { Ok(()) } else { self.remove_files(&old) }
+    }
+
+    /// From this rename on, the manifest that was written counts.
+    fn publish_manifest(&mut self) -> Result<(), LogError> {
         let renamed = self.disk.rename(&self.dir, &temporary_manifest(), MANIFEST_FILE);
         self.poisoning(renamed)?;
         let synced = self.disk.sync_dir(&self.dir);
         self.poisoning(synced)?;
         self.dir_dirty = false;
-        self.prefix = Some(Box::new(prefix));
-        if planted(Mutant::OldFilesGoFirst) { Ok(()) } else { self.remove_files(&old) }
+        Ok(())
     }
 
     fn remove_files(&mut self, names: &[String]) -> Result<(), LogError> {
@@ -161,14 +177,13 @@ impl PartitionLog {
         let mut manifest = prefix.manifest.clone();
         manifest.files.drain(..below);
         manifest.starts_at = log_start;
-        let written = write_manifest(&*self.disk, &self.dir, &manifest);
-        self.poisoned |= written.as_ref().is_err_and(|error| !matches!(error, LogError::DiskFull { .. }));
-        written?;
-        let Some(mut prefix) = self.prefix.take() else { return Ok(()) };
         let gone: Vec<String> = (0..below).map(|at| prefix.name_of(at)).collect();
-        prefix.files.drain(..below);
-        prefix.manifest = manifest;
-        self.replace_prefix(*prefix)?;
+        self.write_manifest(&manifest)?;
+        self.publish_manifest()?;
+        if let Some(prefix) = &mut self.prefix {
+            prefix.files.drain(..below);
+            prefix.manifest = manifest;
+        }
         self.remove_files(&gone)
     }
 
@@ -203,7 +218,7 @@ impl PartitionLog {
     pub fn receive_prefix(&mut self, manifest: &Bytes) -> Result<Option<PrefixPlace>, LogError> {
         self.check_writable()?;
         let manifest = self.decode_manifest(manifest)?;
-        if self.prefix.as_ref().is_some_and(|prefix| prefix.manifest.id() == manifest.id()) {
+        if self.covers(&manifest) {
             return Ok(None);
         }
         let same = |incoming: &Incoming| incoming.manifest == manifest;
@@ -254,20 +269,32 @@ impl PartitionLog {
             return Ok(());
         }
         let manifest = self.decode_manifest(manifest)?;
-        if self.prefix.as_ref().is_some_and(|prefix| prefix.manifest.id() == manifest.id()) {
+        if self.covers(&manifest) {
             return Ok(());
         }
-        let incoming = self.incoming.take().filter(|incoming| incoming.manifest == manifest);
-        let received = incoming.and_then(|incoming| incoming.into_prefix());
-        let prefix = received.expect("a snapshot is installed when its prefix is there");
+        let whole = |incoming: &Incoming| incoming.manifest == manifest && incoming.wants().is_none();
+        assert!(
+            self.incoming.as_deref().is_some_and(whole),
+            "a snapshot is installed when its prefix is there"
+        );
+        // A full disk is met here, and what has come stays for another attempt.
+        self.write_manifest(&manifest)?;
+        let Some(prefix) = self.incoming.take().and_then(|incoming| incoming.into_prefix()) else {
+            return Ok(());
+        };
         for name in prefix.names() {
             let renamed = self.disk.rename(&self.dir, &format!("{name}{TEMPORARY_SUFFIX}"), &name);
             self.poisoning(renamed)?;
         }
-        let written = write_manifest(&*self.disk, &self.dir, &prefix.manifest);
-        self.poisoned |= written.as_ref().is_err_and(|error| !matches!(error, LogError::DiskFull { .. }));
-        written?;
-        self.replace_prefix(prefix)
+        self.switch_prefix(prefix)
+    }
+
+    /// Whether the present prefix holds what the manifest names, or is that compacted farther.
+    fn covers(&self, manifest: &Manifest) -> bool {
+        self.prefix.as_ref().is_some_and(|prefix| {
+            prefix.manifest.up_to >= manifest.up_to
+                && prefix.manifest.tombstones_below >= manifest.tombstones_below
+        })
     }
 
     fn decode_manifest(&self, manifest: &Bytes) -> Result<Manifest, LogError> {

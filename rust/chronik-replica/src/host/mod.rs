@@ -5,6 +5,7 @@
 //! stopped with its error and the others go on.
 //! Must not: know requests, sockets or threads.
 
+mod compaction;
 mod early;
 mod inputs;
 mod requests;
@@ -27,6 +28,7 @@ use crate::replica::{LeaderChange, Replica};
 use early::EarlyMessages;
 use shared::Shared;
 
+pub use compaction::{CompactionReport, CompactionTask};
 pub use sync::{SyncJob, SyncReport, SyncTicket};
 
 /// What a turn sends out.
@@ -46,6 +48,7 @@ pub struct Host {
     early: EarlyMessages,
     unopened: unopened::Unopened,
     sync: sync::SyncState,
+    compaction: compaction::CompactionState,
 }
 
 impl Host {
@@ -63,6 +66,7 @@ impl Host {
             early: EarlyMessages::default(),
             unopened: unopened::Unopened::default(),
             sync: sync::SyncState::default(),
+            compaction: compaction::CompactionState::default(),
         }
     }
 
@@ -110,6 +114,7 @@ impl Host {
                 self.shared.counters.replicas_removed.increment();
                 self.shared.forget(key);
                 self.sync.forget(key);
+                self.compaction.forget(key);
                 replica.into_dir()
             }
             None => unopened.ok_or(ReplicaError::NotHosted(key))?,

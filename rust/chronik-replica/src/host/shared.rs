@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) catching_up: BTreeSet<PartitionKey>,
     /// Replicas whose logs hold bytes that were not handed to a sync yet.
     pub(crate) unsynced: BTreeSet<PartitionKey>,
+    /// Replicas whose plan to compact is not carried out.
+    pub(crate) uncompacted: BTreeSet<PartitionKey>,
     messages: Vec<(NodeId, PartitionKey, ReplicaMessage)>,
     leader_changes: BTreeMap<PartitionKey, LeaderChange>,
     wake: Arc<dyn Fn() + Send + Sync>,
@@ -64,6 +66,7 @@ impl Shared {
             arrivals: BTreeSet::new(),
             catching_up: BTreeSet::new(),
             unsynced: BTreeSet::new(),
+            uncompacted: BTreeSet::new(),
             messages: Vec::new(),
             leader_changes: BTreeMap::new(),
             wake,
@@ -136,6 +139,7 @@ impl Shared {
         self.unsynced.remove(&key);
         self.catching_up.remove(&key);
         self.arrivals.remove(&key);
+        self.uncompacted.remove(&key);
         self.leader_changes.remove(&key);
     }
 

@@ -5,8 +5,10 @@
 //! Entries of an append are contiguous, so only the first index travels.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use chronik_log::compaction::PrefixPlace;
+use chronik_log::limits::PREFIX_PIECE_BYTES_MAX;
 use chronik_log::{Index, Term};
-use chronik_wire::types::NodeId;
+use chronik_wire::types::{NodeId, Offset};
 use raft::eraftpb::{ConfState, Entry, EntryType, Message, MessageType, Snapshot};
 
 use super::{BarrierOutcome, ReplicaMessage};
@@ -19,6 +21,8 @@ const READ_BARRIER: u8 = 2;
 const READ_BARRIER_REPLY: u8 = 3;
 const SLEEP: u8 = 4;
 const LEARNER: u8 = 5;
+const PREFIX_REQUEST: u8 = 6;
+const PREFIX_PIECE: u8 = 7;
 
 const OK: u8 = 0;
 const NOT_LEADER: u8 = 1;
@@ -66,6 +70,18 @@ pub(super) fn encode(message: &ReplicaMessage) -> Vec<Bytes> {
             put_varint(&mut head, *request_id);
             encode_outcome(outcome, &mut head);
         }
+        ReplicaMessage::PrefixRequest { place } => {
+            head.put_u8(PREFIX_REQUEST);
+            encode_place(place, &mut head);
+        }
+        ReplicaMessage::PrefixPiece { place, bytes } => {
+            head.put_u8(PREFIX_PIECE);
+            encode_place(place, &mut head);
+            put_varint(&mut head, bytes.len() as u64);
+            if !bytes.is_empty() {
+                pieces.push(bytes.clone());
+            }
+        }
         ReplicaMessage::Sleep { term, index } => {
             head.put_u8(SLEEP);
             put_varint(&mut head, term.0);
@@ -74,6 +90,22 @@ pub(super) fn encode(message: &ReplicaMessage) -> Vec<Bytes> {
     }
     pieces[0] = head.freeze();
     pieces
+}
+
+fn encode_place(place: &PrefixPlace, head: &mut BytesMut) {
+    put_signed(head, place.up_to.0);
+    put_signed(head, place.tombstones_below.0);
+    put_varint(head, u64::from(place.file));
+    put_varint(head, place.position);
+}
+
+fn decode_place(reader: &mut Reader) -> Result<PrefixPlace, CodecError> {
+    Ok(PrefixPlace {
+        up_to: Offset(reader.signed("prefix end")?),
+        tombstones_below: Offset(reader.signed("end of expired tombstones")?),
+        file: reader.bounded("prefix file", u64::from(u32::MAX))? as u32,
+        position: reader.varint("prefix position")?,
+    })
 }
 
 fn encode_outcome(outcome: &BarrierOutcome, head: &mut BytesMut) {
@@ -165,6 +197,12 @@ pub(super) fn decode(bytes: Bytes) -> Result<ReplicaMessage, CodecError> {
             request_id: reader.varint("request id")?,
             outcome: decode_outcome(&mut reader)?,
         },
+        PREFIX_REQUEST => ReplicaMessage::PrefixRequest { place: decode_place(&mut reader)? },
+        PREFIX_PIECE => {
+            let place = decode_place(&mut reader)?;
+            let length = reader.bounded("prefix piece", PREFIX_PIECE_BYTES_MAX as u64)? as usize;
+            ReplicaMessage::PrefixPiece { place, bytes: reader.take("prefix piece", length)? }
+        }
         SLEEP => ReplicaMessage::Sleep {
             term: Term(reader.varint("term")?),
             index: Index(reader.varint("index")?),
@@ -324,6 +362,11 @@ mod tests {
         for outcome in [ok, somebody, BarrierOutcome::NotLeader { hint: None }, BarrierOutcome::NotReady] {
             round_trip(ReplicaMessage::ReadBarrierReply { request_id: 3, outcome });
         }
+        let place =
+            PrefixPlace { up_to: Offset(90), tombstones_below: Offset(7), file: 3, position: 1 << 33 };
+        round_trip(ReplicaMessage::PrefixRequest { place });
+        round_trip(ReplicaMessage::PrefixPiece { place, bytes: Bytes::from_static(b"bytes of a file") });
+        round_trip(ReplicaMessage::PrefixPiece { place, bytes: Bytes::new() });
         round_trip(ReplicaMessage::Sleep { term: Term(4), index: Index(9) });
     }
 

@@ -1,7 +1,7 @@
 //! What replicas of one group say to each other.
 //!
-//! Raft's own messages, the read barrier (never raft's ReadIndex, which drops requests in silence), and the
-//! leader's word that a group may sleep. [`codec`] turns them into bytes; in one process they travel as they are.
+//! Raft's own messages, the read barrier (never raft's ReadIndex, which drops requests in silence), the compacted
+//! beginning of a log piece by piece, and the leader's word that a group may sleep. [`codec`] turns them into bytes; in one process they travel as they are.
 //! [`portion`] cuts appends to size before either.
 
 mod codec;
@@ -11,6 +11,7 @@ pub(crate) use codec::is_sendable;
 pub(crate) use portion::in_portions;
 
 use bytes::Bytes;
+use chronik_log::compaction::PrefixPlace;
 use chronik_log::{Index, Term};
 use chronik_wire::types::NodeId;
 use raft::eraftpb::{Message, MessageType};
@@ -57,6 +58,18 @@ pub enum ReplicaMessage {
         request_id: u64,
         /// The answer itself.
         outcome: BarrierOutcome,
+    },
+    /// "Send me what your log begins with, from this place on."
+    PrefixRequest {
+        /// Which compacted prefix, and where in it.
+        place: PrefixPlace,
+    },
+    /// A piece of a compacted prefix.
+    PrefixPiece {
+        /// Where it belongs.
+        place: PrefixPlace,
+        /// The bytes; none if the prefix is another by now.
+        bytes: Bytes,
     },
     /// "All is quiet up to this entry: stop ticking until something happens."
     Sleep {
@@ -119,6 +132,7 @@ impl ReplicaMessage {
                 let entries: usize = message.get_entries().iter().map(|entry| entry.data.len() + 16).sum();
                 HEAD + entries + message.get_snapshot().data.len()
             }
+            ReplicaMessage::PrefixPiece { bytes, .. } => HEAD + bytes.len(),
             _ => HEAD,
         }
     }

@@ -15,11 +15,8 @@ pub(crate) enum Verdict {
     OutOfOrder(i32),
     /// A newer epoch is known.
     Fenced(i16),
-    /// The producer's open transaction takes no other records.
-    WrongState,
-    /// The transaction of an older epoch is open: its coordinator has ended it elsewhere or is about to. Not final: the
-    /// batch that opened it may be in flight at a leader that is deposed.
-    EarlierOpen,
+    /// The producer's open transaction does not allow it.
+    WrongState(&'static str),
 }
 
 /// What to do with a marker.
@@ -53,11 +50,13 @@ pub(super) fn judge_batch<'a>(
     if matches!(sequence, Verdict::Duplicate(_)) || stand.open_since.is_none() {
         return sequence;
     }
-    if batch.epoch > stand.epoch {
-        return Verdict::EarlierOpen;
-    }
     if !batch.transactional {
-        return Verdict::WrongState;
+        return Verdict::WrongState("its transaction is open; end it before other records");
+    }
+    if batch.epoch > stand.epoch {
+        return Verdict::WrongState(
+            "the transaction of an older epoch is open; its coordinator ends it first",
+        );
     }
     sequence
 }
@@ -144,8 +143,8 @@ mod tests {
         let verdict = |batch| judge_batch(&batch, open(3), known.iter());
         let within = |batch| ProducerBatch { transactional: true, ..batch };
         assert_eq!(verdict(within(batch(3, 5, 5))), Verdict::Append);
-        assert_eq!(verdict(batch(3, 5, 5)), Verdict::WrongState, "plain records wait for its end");
-        assert_eq!(verdict(within(batch(4, 0, 0))), Verdict::EarlierOpen, "so does the next epoch");
+        assert!(matches!(verdict(batch(3, 5, 5)), Verdict::WrongState(_)), "plain records wait for its end");
+        assert!(matches!(verdict(within(batch(4, 0, 0))), Verdict::WrongState(_)), "so does the next epoch");
         assert_eq!(verdict(batch(3, 0, 4)), Verdict::Duplicate(known[0]), "a repetition adds nothing");
         let unnumbered = ProducerBatch { numbers: None, ..within(batch(3, 0, 0)) };
         assert_eq!(verdict(unnumbered), Verdict::Append);

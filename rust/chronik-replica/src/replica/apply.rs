@@ -95,6 +95,11 @@ impl Replica {
             Control::ProducerClock { now_ms, forget_before_ms } => {
                 self.state.producers.apply_clock(now_ms, forget_before_ms);
             }
+            Control::Compact { plan, now_ms } => {
+                self.lead.compaction_settled();
+                self.state.compaction.apply(plan, now_ms);
+                self.want_compaction(shared);
+            }
             Control::LogStart(offset) => {
                 self.lead.log_start_settled();
                 self.state.aborted.forget_below(offset);
@@ -115,7 +120,7 @@ impl Replica {
 
     /// Saves the state as of the applied index, if a segment ends there. A full disk costs the chance to drop
     /// segments, nothing else.
-    fn save_boundary(&mut self, shared: &mut Shared) -> Result<(), LogError> {
+    pub(super) fn save_boundary(&mut self, shared: &mut Shared) -> Result<(), LogError> {
         if self.log().wants_boundary_snapshot(self.applied) != Some(self.applied) {
             return Ok(());
         }
@@ -138,7 +143,7 @@ impl Replica {
         }
     }
 
-    /// Takes over a leader's snapshot: the log becomes empty behind it.
+    /// Takes over a leader's snapshot: the log has no entry behind it.
     pub(super) fn install_snapshot(
         &mut self,
         snapshot: &RaftSnapshot,
@@ -158,6 +163,7 @@ impl Replica {
         self.high_watermark = stored.next_offset;
         shared.counters.snapshots_installed.increment();
         self.on_snapshot_applied(stored.index, shared);
+        self.want_compaction(shared);
         self.after_apply(visible_before, shared);
         Ok(())
     }

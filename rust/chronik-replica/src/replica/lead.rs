@@ -44,6 +44,8 @@ pub(super) struct LeaderState {
     pub(super) members_settled: bool,
     /// A log start move was proposed and not applied.
     moving_log_start: bool,
+    /// A compaction was proposed and not applied.
+    deciding_compaction: bool,
     /// Snapshots sent and not known to have arrived.
     snapshots: SmallVec<[(NodeId, u64); 1]>,
     /// Transactions whose coordinators are being asked.
@@ -68,9 +70,30 @@ impl LeaderState {
             (Some(Control::LogStart(first)), Control::LogStart(second)) => {
                 Control::LogStart(first.max(second))
             }
-            (Some(first @ Control::LogStart(_)), Control::ProducerClock { .. }) => first,
+            (Some(first @ Control::LogStart(_)), Control::ProducerClock { .. } | Control::Compact { .. }) => {
+                first
+            }
             (_, control) => control,
         });
+    }
+
+    /// A compaction is proposed.
+    pub(super) fn decide_compaction(&mut self) {
+        self.deciding_compaction = true;
+    }
+
+    pub(super) fn compaction_settled(&mut self) {
+        self.deciding_compaction = false;
+    }
+
+    /// Whether a compaction, or anything else that goes before it, waits to be applied.
+    pub(super) fn is_deciding(&self) -> bool {
+        self.control.is_some() || self.moving_log_start || self.deciding_compaction
+    }
+
+    /// Whether a member may be fetching what a snapshot begins with.
+    pub(super) fn is_sending_snapshots(&self) -> bool {
+        !self.snapshots.is_empty()
     }
 
     pub(super) fn log_start_settled(&mut self) {
@@ -224,8 +247,13 @@ impl Replica {
         Ok(())
     }
 
-    /// Retention and the producers' clock: what a leader proposes because time passed.
+    /// Retention, compaction and the producers' clock: what a leader proposes because time passed.
     pub(crate) fn run_retention(&mut self, now_wall_ms: i64, shared: &mut Shared) {
+        self.drop_expired(now_wall_ms, shared);
+        self.run_compaction(now_wall_ms, shared);
+    }
+
+    fn drop_expired(&mut self, now_wall_ms: i64, shared: &mut Shared) {
         if !self.is_confirmed() || self.lead.control.is_some() || self.lead.moving_log_start {
             return;
         }
@@ -270,7 +298,7 @@ impl Replica {
         }
     }
 
-    fn propose_control(&mut self, control: Control, shared: &mut Shared) {
+    pub(super) fn propose_control(&mut self, control: Control, shared: &mut Shared) {
         if planted(Mutant::LogStartMovedAlone) && matches!(control, Control::LogStart(_)) {
             let _ = self.apply_control(control.encode(), shared);
             return;

@@ -42,6 +42,8 @@ impl Replica {
                 self.wake_up(shared);
                 self.on_barrier_request(from, request_id, wait_ms, shared);
             }
+            ReplicaMessage::PrefixRequest { place } => self.on_prefix_request(from, place, shared),
+            ReplicaMessage::PrefixPiece { place, bytes } => self.on_prefix_piece(from, place, bytes, shared),
             ReplicaMessage::ReadBarrierReply { request_id, outcome } => {
                 self.on_barrier_reply(from, request_id, outcome, shared);
             }
@@ -50,6 +52,9 @@ impl Replica {
 
     fn on_raft_message(&mut self, from: NodeId, mut message: Message, shared: &mut Shared) {
         if !self.is_for_this(from, &message, shared) {
+            return;
+        }
+        if self.awaits_prefix(from, &message, shared) {
             return;
         }
         let lost = match self.judge(&mut message, shared) {

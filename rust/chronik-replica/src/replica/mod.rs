@@ -5,13 +5,15 @@
 //! changes of role, leader or term before anything else looks; [`persist`] moves readies to the log and holds the
 //! promises back until they are synced; [`apply`] turns committed entries into visible state; [`propose`], [`judge`] and
 //! [`acks`] carry an append from request to answer, [`transactions`] the end of a transaction; [`barrier`] connects the read gate; [`messages`] decides what
-//! raft may see, and [`standing`] what a disk that is no member may say; [`lead`] is what only a leader does, and
-//! [`learners`] what it does for members whose word counts for nothing; [`members`] is how members come and go; [`sleep`] is hibernation; [`read`] answers questions; [`stop`] is the end.
+//! raft may see, and [`standing`] what a disk that is no member may say; [`compact`] is compaction; [`lead`] is what only
+//! a leader does, and [`learners`] what it does for members whose word counts for nothing; [`members`] is how members come
+//! and go; [`sleep`] is hibernation; [`read`] answers questions; [`stop`] is the end.
 //! Must not: know sockets, threads or clocks. Time comes with [`Shared`].
 
 mod acks;
 mod apply;
 mod barrier;
+mod compact;
 mod judge;
 mod lead;
 mod learners;
@@ -111,6 +113,8 @@ pub struct Replica {
     syncing: Option<u64>,
     /// A ready the full disk did not take. Raft stands still until it does.
     stalled: Option<Box<Ready>>,
+    /// A snapshot that waits for the compacted files it begins with.
+    transfer: Option<compact::Transfer>,
     /// The disk was full when this replica last wanted to write.
     met_full_disk: bool,
 

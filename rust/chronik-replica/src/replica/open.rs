@@ -81,6 +81,7 @@ impl Replica {
             unsynced: Default::default(),
             syncing: None,
             stalled: None,
+            transfer: None,
             met_full_disk: false,
             gate: ReadGate::new(round_timeout_ms),
             desk: BarrierDesk::default(),
@@ -93,6 +94,7 @@ impl Replica {
         replica.seen.term = replica.term();
         replica.fix_election_timeout(shared);
         shared.awake.insert(key);
+        replica.want_compaction(shared);
         if replica.designated {
             replica.campaign(shared);
         }

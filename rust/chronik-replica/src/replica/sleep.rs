@@ -44,6 +44,7 @@ impl Replica {
             self.tick_leader(shared);
             self.tick_commit(shared);
         }
+        self.tick_transfer(shared);
         self.tick_gate(shared);
         self.tick_appends(shared);
         self.tick_sleep(shared);

@@ -29,6 +29,8 @@ impl Replica {
         self.in_sync.clear();
         self.unsynced.clear();
         self.stalled = None;
+        self.transfer = None;
+        shared.uncompacted.remove(&self.key);
         shared.awake.remove(&self.key);
         shared.catching_up.remove(&self.key);
         shared.unsynced.remove(&self.key);

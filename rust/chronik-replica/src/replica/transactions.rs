@@ -100,8 +100,7 @@ impl Replica {
     /// Whether a transactional batch of a client may be placed: its transaction is open, or its guard is in force.
     pub(super) fn is_verified(&self, batch: &ProducerBatch, guard: Option<VerificationGuard>) -> bool {
         let stand = self.appends.producers.stand(&self.state.producers, batch.producer);
-        planted(Mutant::LateBatchOpens)
-            || stand.is_some_and(|stand| stand.has_open(batch.epoch))
+        stand.is_some_and(|stand| stand.has_open(batch.epoch))
             || guard.is_some_and(|guard| self.lead.verifications.is_in_force(batch.producer, guard))
     }
 
@@ -134,7 +133,10 @@ impl Replica {
         up_to: Offset,
     ) -> Result<Vec<AbortedTransaction>, ReadError> {
         self.must_run()?;
-        let aborted = self.state.aborted.in_range(from, up_to);
+        // Whoever is told of a transaction looks for its marker: one that is compacted away must not be told of.
+        let gone_below = self.log().compacted().map_or(Offset::ZERO, |compacted| compacted.tombstones_below);
+        let gone_below = if planted(Mutant::CompactedAbortsTold) { Offset::ZERO } else { gone_below };
+        let aborted = self.state.aborted.in_range(from, up_to).filter(|aborted| aborted.last >= gone_below);
         let told = |aborted: &crate::producers::Aborted| AbortedTransaction {
             producer: aborted.producer,
             first_offset: aborted.first,

@@ -9,8 +9,6 @@
     reason = "each test binary includes this module and uses its own part"
 )]
 
-pub mod faults;
-
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -45,6 +43,9 @@ pub struct Node {
     /// Sync jobs run only when told.
     pub hold_syncs: bool,
     job: Option<SyncJob>,
+    /// Compactions run only when told.
+    pub hold_compactions: bool,
+    compaction: Option<CompactionTask>,
 }
 
 #[derive(Clone, Debug)]
@@ -113,6 +114,8 @@ impl World {
                     standing: Standing::Voter,
                     hold_syncs: false,
                     job: None,
+                    hold_compactions: false,
+                    compaction: None,
                 },
             );
         }
@@ -323,6 +326,7 @@ impl World {
         let node = self.node(node);
         node.host = None;
         node.job = None;
+        node.compaction = None;
         node.disk.crash(policy);
     }
 
@@ -432,6 +436,7 @@ impl World {
             for id in self.ids() {
                 moved |= self.turn(id);
                 moved |= self.run_sync(id);
+                moved |= self.run_compaction(id);
             }
             while let Some(flight) = self.queue.pop_front() {
                 self.deliver(flight);
@@ -442,6 +447,24 @@ impl World {
             }
         }
         panic!("the world does not come to rest");
+    }
+
+    /// One step of the node's compaction, if it has one to run.
+    fn run_compaction(&mut self, id: NodeId) -> bool {
+        const STEP_BYTES: u64 = 500;
+        let node = self.nodes.get_mut(&id).unwrap();
+        let Some(host) = node.host.as_mut().filter(|_| !node.hold_compactions && !node.frozen) else {
+            return false;
+        };
+        if node.compaction.is_none() {
+            node.compaction = host.take_compaction();
+        }
+        let Some(task) = node.compaction.as_mut() else { return false };
+        if let Some(report) = task.step(STEP_BYTES) {
+            node.compaction = None;
+            host.on_compacted(report);
+        }
+        true
     }
 
     fn run_sync(&mut self, id: NodeId) -> bool {

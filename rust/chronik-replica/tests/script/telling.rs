@@ -40,6 +40,12 @@ impl Names {
                 };
                 format!("answer to {}: {outcome}", self.barrier(flight.to, *request_id))
             }
+            ReplicaMessage::PrefixRequest { place } => {
+                format!("wants file {} of the log compacted up to {}", place.file, place.up_to)
+            }
+            ReplicaMessage::PrefixPiece { place, bytes } => {
+                format!("{} bytes of the log compacted up to {}", bytes.len(), place.up_to)
+            }
             ReplicaMessage::Sleep { index, .. } => format!("sleep, all is quiet up to {index}"),
         };
         let fate = match fate {
@@ -123,12 +129,7 @@ impl NodeState {
         NodeState {
             role: if view.stopped { String::new() } else { format!("{role} (term {})", replica.term()) },
             log: format!("log ends at {}/{last_term}", log.last_index()),
-            end: match view.last_stable_offset {
-                stable if stable == view.high_watermark => {
-                    format!("applied {}, end {}", view.applied, view.high_watermark)
-                }
-                stable => format!("applied {}, end {}, stable {stable}", view.applied, view.high_watermark),
-            },
+            end: format!("applied {}, end {}", view.applied, view.high_watermark),
             condition: match (view.stopped, node.frozen, replica.is_asleep()) {
                 (true, ..) => "has stopped",
                 (_, true, _) => "is frozen",

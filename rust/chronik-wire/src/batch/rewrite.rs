@@ -11,6 +11,9 @@ use super::view::checksum;
 use super::{BatchError, BatchHeader, BatchView, Compression, HEADER_BYTES, OVERHEAD_BYTES};
 use crate::types::Offset;
 
+/// Largest timestamp of a batch that has none.
+const NO_TIMESTAMP: i64 = -1;
+
 /// The parts of a record that decide whether it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordParts<'a> {
@@ -78,9 +81,10 @@ pub fn retain(
     encode(batch, codec, &records, kept, max_timestamp).map(Retained::Some)
 }
 
-/// The batch without any record. It still says which offsets it covers, so that whoever reads it moves on behind it.
+/// The batch without any record, and so without a timestamp. It still says which offsets it covers, so that whoever reads
+/// it moves on behind it.
 pub fn emptied(batch: &BatchView) -> Result<Bytes, BatchError> {
-    encode(batch, Compression::None, &[], 0, batch.header().max_timestamp)
+    encode(batch, Compression::None, &[], 0, NO_TIMESTAMP)
 }
 
 /// The batch with its records compressed by `codec`.
