@@ -112,3 +112,10 @@ pub const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
 pub const TRANSFER_PATIENCE: Duration = Duration::from_millis(500);
 /// Longest time a stopping node waits for others to take over what it leads.
 pub const HAND_OVER_TIMEOUT: Duration = Duration::from_millis(500);
+
+// ---- compaction --------------------------------------------------------------------------------------------------
+
+/// What a compaction reads and writes before it looks whether it may go on.
+pub const COMPACTION_STEP_BYTES: u64 = 1 << 20;
+/// Bytes that the compactions of one node and shard read and write per second at most.
+pub const COMPACTION_BYTES_PER_SECOND_MAX: u64 = 512 << 20;

@@ -174,7 +174,7 @@ impl Cluster {
         let wall_ms = self.clock.wall_ms();
         self.on_every_shard(move |shard| {
             for seat in shard.seats() {
-                seat.host.borrow_mut().run_retention(wall_ms);
+                seat.run_retention(wall_ms);
             }
         })
     }

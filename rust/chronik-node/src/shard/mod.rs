@@ -3,6 +3,7 @@
 //! Owns the seats of the nodes and the ways between them. Its turn (`turn.rs`) drives them; other threads reach it
 //! through its port.
 
+mod compaction_thread;
 mod disk_thread;
 pub(crate) mod port;
 pub(crate) mod seat;

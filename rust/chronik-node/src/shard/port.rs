@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use chronik_broker::{HostTask, LocalFuture, PeerMessage, ShardSender};
-use chronik_replica::SyncReport;
+use chronik_replica::{CompactionReport, SyncReport};
 use chronik_wire::types::NodeId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -27,6 +27,15 @@ pub(crate) enum Event {
         incarnation: u64,
         /// What became of the job.
         report: SyncReport,
+    },
+    /// A node's compaction thread has finished a task.
+    Compacted {
+        /// The node.
+        node: NodeId,
+        /// Its start number.
+        incarnation: u64,
+        /// What became of the task.
+        report: CompactionReport,
     },
     /// Another shard of the node wants something done with this shard's host.
     HostTask(NodeId, HostTask),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use chronik_broker::{Broker, Hosts, NodeState, PeerMessage, ShardSender};
 use chronik_log::Disk;
-use chronik_replica::{Host, HostConfig, ReplicaError, SyncMode, SyncReport, TurnOutput};
+use chronik_replica::{CompactionReport, Host, HostConfig, ReplicaError, SyncMode, SyncReport, TurnOutput};
 use chronik_wire::types::NodeId;
 
+use super::compaction_thread::CompactionThread;
 use super::disk_thread::DiskThread;
 use super::port::{HostDoor, ShardPort};
 use crate::clock::Clock;
@@ -72,6 +73,9 @@ pub(crate) struct Seat {
     backlog: RefCell<Backlog>,
     catching_up: Cell<bool>,
     disk_thread: Option<DiskThread>,
+    /// Started with the first task.
+    compaction_thread: RefCell<Option<CompactionThread>>,
+    port: Arc<ShardPort>,
 }
 
 impl Seat {
@@ -103,7 +107,7 @@ impl Seat {
         let disk_thread = match plan.host.sync {
             SyncMode::Deferred => {
                 let edge = Arc::clone(&counters.edge);
-                Some(DiskThread::start(plan.host.node, plan.host.incarnation, port, edge)?)
+                Some(DiskThread::start(plan.host.node, plan.host.incarnation, Arc::clone(&port), edge)?)
             }
             SyncMode::Inline | SyncMode::Never => None,
         };
@@ -121,6 +125,8 @@ impl Seat {
             backlog: RefCell::new(Backlog::default()),
             catching_up: Cell::new(false),
             disk_thread,
+            compaction_thread: RefCell::new(None),
+            port,
         }))
     }
 
@@ -190,7 +196,39 @@ impl Seat {
         if let (Some(job), Some(thread)) = (output.sync.take(), &self.disk_thread) {
             thread.submit(job);
         }
+        self.start_compaction();
         Some(output)
+    }
+
+    /// Hands the next compaction to its thread, if there is one to run.
+    fn start_compaction(&self) {
+        if !self.host.borrow().wants_compaction() {
+            return;
+        }
+        let mut thread = self.compaction_thread.borrow_mut();
+        if thread.is_none() {
+            match CompactionThread::start(self.node, self.incarnation, Arc::clone(&self.port)) {
+                Ok(started) => *thread = Some(started),
+                Err(error) => return tracing::warn!(node = %self.node, %error, "no compaction thread"),
+            }
+        }
+        if let (Some(thread), Some(task)) = (thread.as_ref(), self.host.borrow_mut().take_compaction()) {
+            thread.submit(task);
+        }
+    }
+
+    /// The compaction thread has finished a task of this life.
+    pub(crate) fn on_compacted(&self, report: CompactionReport) {
+        let _scope = self.life.log_scope();
+        self.host.borrow_mut().on_compacted(report);
+        self.start_compaction();
+    }
+
+    /// What is due because time passed: retention and compaction.
+    pub(crate) fn run_retention(&self, wall_ms: i64) {
+        let _scope = self.life.log_scope();
+        self.host.borrow_mut().run_retention(wall_ms);
+        self.start_compaction();
     }
 
     /// The disk thread has finished a job of this life.

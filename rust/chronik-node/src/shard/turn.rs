@@ -65,6 +65,11 @@ impl Shard {
                         seat.on_synced(report);
                     }
                 }
+                Event::Compacted { node, incarnation, report } => {
+                    if let Some(seat) = self.seat(node).filter(|seat| seat.incarnation() == incarnation) {
+                        seat.on_compacted(report);
+                    }
+                }
                 Event::HostTask(node, task) => {
                     if let Some(seat) = self.seat(node) {
                         let _scope = seat.life.log_scope();
@@ -95,7 +100,7 @@ impl Shard {
         }
         if strikes.retention_ms <= now_ms {
             let wall_ms = self.config.clock.wall_ms();
-            awake().for_each(|seat| seat.host.borrow_mut().run_retention(wall_ms));
+            awake().for_each(|seat| seat.run_retention(wall_ms));
             strikes.retention_ms =
                 next_strike(strikes.retention_ms, self.config.profile.retention_check_ms, now_ms);
         }
