@@ -38,6 +38,7 @@ mod preferred_replica;
 mod producer_ids;
 mod quotas;
 mod reconcile;
+mod record_rules;
 mod registration;
 mod strays;
 mod topic_admin;

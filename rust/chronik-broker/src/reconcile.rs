@@ -16,7 +16,8 @@ use std::sync::Arc;
 use chronik_coord::{Assignment, MetaImage, Topic, TopicConfig};
 use chronik_log::LogConfig;
 use chronik_replica::{
-    Host, Machine, MemberId, ReplicaError, ReplicaSpec, Standing, TopicSettings, WantedMember,
+    CompactionRules, Host, Machine, MemberId, ReplicaError, ReplicaSpec, Standing, TopicSettings,
+    WantedMember,
 };
 use chronik_wire::types::{Offset, PartitionIndex, PartitionKey, TopicId};
 
@@ -313,14 +314,28 @@ fn topic_settings(config: &TopicConfig, replica_lag_max_ms: u64) -> TopicSetting
         replica_lag_max_ms,
         retention_ms: bound(config.retention_ms),
         retention_bytes: bound(config.retention_bytes),
+        compaction: config.cleanup.compact.then(|| CompactionRules {
+            min_lag_ms: config.min_compaction_lag_ms,
+            max_lag_ms: max_compaction_lag_ms(config),
+            min_dirty_millionths: config.min_cleanable_dirty_millionths,
+            delete_retention_ms: config.delete_retention_ms,
+        }),
         ..TopicSettings::default()
     }
 }
 
+/// Kafka's largest number stands for "no such bound".
+fn max_compaction_lag_ms(config: &TopicConfig) -> Option<u64> {
+    Some(config.max_compaction_lag_ms).filter(|lag_ms| *lag_ms < i64::MAX as u64)
+}
+
 fn log_config(config: &TopicConfig) -> LogConfig {
+    // Only closed segments are compacted: they close as early as the largest lag demands.
+    let lag_ms = max_compaction_lag_ms(config).filter(|_| config.cleanup.compact);
+    let segment_ms = u64::try_from(config.segment_ms).ok();
     LogConfig {
         segment_bytes: config.segment_bytes as u64,
-        segment_ms: u64::try_from(config.segment_ms).ok(),
+        segment_ms: segment_ms.into_iter().chain(lag_ms).min(),
         index_interval_bytes: u32::try_from(config.index_interval_bytes).unwrap_or(u32::MAX),
         ..LogConfig::default()
     }

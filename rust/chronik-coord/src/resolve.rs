@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use chronik_wire::batch::Compression;
 use chronik_wire::types::NodeId;
 
 use crate::config_catalogue::{self, ConfigKey, Conversion};
@@ -138,6 +139,7 @@ impl MetaImage {
         let number = |name: &str| text(name).and_then(|value| value.trim().parse::<i64>().ok());
         let size = |name: &str| number(name).and_then(|value| usize::try_from(value).ok());
         let limit = |name: &str| number(name).filter(|value| *value >= 0);
+        let duration = |name: &str| limit(name).map_or(0, i64::unsigned_abs);
         let policy = text("cleanup.policy").unwrap_or_default();
         let has_policy = |word: &str| policy.split(',').any(|part| part.trim() == word);
         TopicConfig {
@@ -158,6 +160,11 @@ impl MetaImage {
             timestamp_after_max_ms: number("message.timestamp.after.max.ms").unwrap_or(i64::MAX),
             read_consistency: ReadConsistency::from_name(text("chronik.read.consistency").as_deref()),
             index_interval_bytes: size("index.interval.bytes").unwrap_or(0),
+            compression: compression_of(text("compression.type").as_deref()),
+            delete_retention_ms: duration("delete.retention.ms"),
+            min_compaction_lag_ms: duration("min.compaction.lag.ms"),
+            max_compaction_lag_ms: duration("max.compaction.lag.ms"),
+            min_cleanable_dirty_millionths: millionths(text("min.cleanable.dirty.ratio").as_deref()),
         }
     }
 
@@ -237,6 +244,31 @@ pub struct TopicConfig {
     pub read_consistency: ReadConsistency,
     /// Distance between entries of the offset index.
     pub index_interval_bytes: usize,
+    /// The codec of every batch; `None` leaves each what its producer chose.
+    pub compression: Option<Compression>,
+    /// How long tombstones can be read after they were compacted, in milliseconds.
+    pub delete_retention_ms: u64,
+    /// Age below which records are not compacted, in milliseconds.
+    pub min_compaction_lag_ms: u64,
+    /// Age above which records are compacted whatever the ratio, in milliseconds; `i64::MAX`: never for that.
+    pub max_compaction_lag_ms: u64,
+    /// Share of the log that must be new for it to be compacted, in millionths.
+    pub min_cleanable_dirty_millionths: u32,
+}
+
+/// The codec that `compression.type` asks for.
+fn compression_of(name: Option<&str>) -> Option<Compression> {
+    let name = name?.trim();
+    if name == "uncompressed" {
+        return Some(Compression::None);
+    }
+    Compression::ALL.into_iter().find(|codec| *codec != Compression::None && codec.name() == name)
+}
+
+/// A share between 0 and 1, in millionths.
+fn millionths(share: Option<&str>) -> u32 {
+    let share = share.and_then(|share| share.trim().parse::<f64>().ok()).unwrap_or(0.5);
+    (share.clamp(0.0, 1.0) * 1e6).round() as u32
 }
 
 /// How old records go.

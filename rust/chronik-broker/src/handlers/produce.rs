@@ -8,10 +8,9 @@
 //! partition belongs to it (KIP-890).
 //! Quotas: the bytes of the request count against `producer_byte_rate` when it comes; over it the answer says how long the
 //! client should wait, and its connection waits as long.
-//! Versions: 3 record batches v2 only, transactions · 8 error message · 9 flexible · 10 leader hints · 11 error 120 · 12
-//! partitions are added to the transaction here · 13 topic ids.
+//! Versions: 3 record batches v2 only, transactions · 7 zstd · 8 error message · 9 flexible · 10 leader hints · 11 error
+//! 120 · 12 partitions are added to the transaction here · 13 topic ids.
 //! On the pinned address a batch for another leader is carried there.
-//! Not done: zstd below version 7 is not refused.
 //! Tests: produce and transaction tests of this crate, tests/test_produce.py.
 
 use std::sync::Arc;
@@ -20,7 +19,9 @@ use bytes::{Bytes, BytesMut};
 use chronik_coord::{MetaImage, TimestampType, TopicConfig};
 use chronik_mutants::{Mutant, planted};
 use chronik_replica::{Acks, AppendError};
-use chronik_wire::batch::{BatchHeader, BatchLimits, into_unique, stamp_append_time, validate_produced};
+use chronik_wire::batch::{
+    BatchHeader, BatchLimits, Compression, into_unique, stamp_append_time, validate_produced,
+};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::common::LeaderIdAndEpoch;
 use chronik_wire::messages::produce::{
@@ -37,11 +38,13 @@ use crate::hosts::HostReply;
 use crate::leader_hint::{endpoints, hint};
 use crate::limits;
 use crate::quotas::Direction;
+use crate::record_rules::suited;
 use crate::topics::{Absent, Target, TopicName};
 use crate::transactional_produce::{Begun, ProducedTransaction, begin_transactional};
 
 const BY_ID_FROM: i16 = 13;
 const LEADER_HINT_FROM: i16 = 10;
+const ZSTD_FROM: i16 = 7;
 
 /// Where one batch stands.
 pub(crate) enum Pending {
@@ -168,7 +171,7 @@ fn start(
     let config = &context.broker.node.config;
     let settings = context.broker.topic_configs.get(image, &target.topic, config);
     let wall_ms = context.broker.world.wall_ms();
-    let (batch, header) = match checked(records, &settings, wall_ms) {
+    let (batch, header) = match checked(records, &settings, context.version, wall_ms) {
         Ok(checked) => checked,
         Err(refusal) => return Pending::Refused(refusal),
     };
@@ -210,6 +213,7 @@ fn start(
 fn checked(
     records: Option<Bytes>,
     settings: &TopicConfig,
+    version: i16,
     wall_ms: i64,
 ) -> Result<(BytesMut, BatchHeader), Refusal> {
     let records = records.ok_or(ErrorCode::INVALID_RECORD)?;
@@ -220,9 +224,14 @@ fn checked(
     if settings.timestamp_type == TimestampType::CreateTime {
         check_timestamps(settings, header.base_timestamp, header.max_timestamp, wall_ms)?;
     }
+    if header.attributes.compression() == Ok(Compression::Zstd) && version < ZSTD_FROM {
+        return Err(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE.into());
+    }
+    drop(records);
+    let suited = suited(view, settings);
+    let suited = suited.map_err(|(code, message)| Refusal { code, message: Some(message) })?;
     // A large batch has its frame's buffer to itself by now; a small one shares it and is cheap to copy.
-    drop(view);
-    let mut batch = into_unique(records);
+    let mut batch = into_unique(suited);
     if settings.timestamp_type == TimestampType::LogAppendTime {
         stamp_append_time(&mut batch, wall_ms);
     }

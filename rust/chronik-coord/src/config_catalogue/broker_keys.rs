@@ -88,7 +88,7 @@ static TOPICS: &[ConfigKey] = &[
     boolean("auto.create.topics.enable", "true").works(),
     int("compression.gzip.level", "-1").minus_one_or_at_least(1).cluster_wide(),
     int("compression.lz4.level", "9").between(1, 17).cluster_wide(),
-    string("compression.type", "producer").one_of(words::COMPRESSION).cluster_wide(),
+    string("compression.type", "producer").one_of(words::COMPRESSION).cluster_wide().works(),
     int("compression.zstd.level", "3").between(-131_072, 22).cluster_wide(),
     unset("create.topic.policy.class.name", ConfigKind::Class),
     // Kafka's default is 1. Here -1 stands for min(3, number of brokers).
@@ -138,14 +138,14 @@ static LOG: &[ConfigKey] = &[
 static LOG_CLEANER: &[ConfigKey] = &[
     long("log.cleaner.backoff.ms", "15000").at_least(0).cluster_wide(),
     long("log.cleaner.dedupe.buffer.size", "134217728").cluster_wide(),
-    long("log.cleaner.delete.retention.ms", "86400000").at_least(0).cluster_wide(),
+    long("log.cleaner.delete.retention.ms", "86400000").at_least(0).cluster_wide().works(),
     boolean("log.cleaner.enable", "true"),
     double("log.cleaner.io.buffer.load.factor", "0.9").cluster_wide(),
     int("log.cleaner.io.buffer.size", "524288").at_least(0).cluster_wide(),
     double("log.cleaner.io.max.bytes.per.second", "1.7976931348623157E308").cluster_wide(),
-    long("log.cleaner.max.compaction.lag.ms", "9223372036854775807").at_least(1).cluster_wide(),
-    double("log.cleaner.min.cleanable.ratio", "0.5").fraction().cluster_wide(),
-    long("log.cleaner.min.compaction.lag.ms", "0").at_least(0).cluster_wide(),
+    long("log.cleaner.max.compaction.lag.ms", "9223372036854775807").at_least(1).cluster_wide().works(),
+    double("log.cleaner.min.cleanable.ratio", "0.5").fraction().cluster_wide().works(),
+    long("log.cleaner.min.compaction.lag.ms", "0").at_least(0).cluster_wide().works(),
     int("log.cleaner.threads", "1").at_least(0).cluster_wide(),
 ];
 
