@@ -143,6 +143,9 @@ mutants! {
     /// A marker that was written already is written again: it may end the producer's next transaction. Caught by:
     /// torn-txn.
     MarkerRepeated = "marker-repeated",
+    /// A batch that comes after its transaction has ended opens another, which nobody ends. Caught by: a last stable
+    /// offset that stands still.
+    LateBatchOpens = "late-batch-opens",
     /// Open transactions are missing in snapshots. Caught by: G1a, precommitted.
     OpenTransactionsNotSaved = "open-transactions-not-saved",
 
@@ -176,6 +179,7 @@ impl Mutant {
                 | Mutant::OpenTransactionsVisible
                 | Mutant::AbortedListLost
                 | Mutant::MarkerRepeated
+                | Mutant::LateBatchOpens
                 | Mutant::OpenTransactionsNotSaved
                 | Mutant::RemovedKeepsVote
                 | Mutant::JoiningCounts

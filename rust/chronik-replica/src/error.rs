@@ -156,18 +156,16 @@ pub enum AppendError {
         /// The newest coordinator epoch known.
         current: i32,
     },
-    /// The producer's transaction does not allow the batch.
-    #[error("producer {producer} cannot append: {reason}")]
+    /// The producer's transaction is open and takes no records from outside it.
+    #[error("the transaction of producer {producer} is open; end it before other records")]
     InvalidTransactionState {
         /// The producer id.
         producer: i64,
-        /// What stands against it, and what helps.
-        reason: &'static str,
     },
-    /// The batch would open a transaction, and whether the partition belongs to it is not known, or not any more;
-    /// nothing was appended.
+    /// The batch would open a transaction, and whether the partition belongs to it is not known, or not any more, or
+    /// that of an older epoch has not ended here; nothing was appended.
     #[error(
-        "partition is not known to be part of the transaction of producer {producer}; retry to have it verified"
+        "partition is not known to be in the transaction of producer {producer}; retry to have it verified"
     )]
     Unverified {
         /// The producer id.

@@ -577,7 +577,12 @@ fn a_seated_machine_sees_every_batch_once_over_snapshot_and_restart() {
     world.recover();
     world.until("node 3 caught up", |world| world.view(3).high_watermark == Offset(40));
     assert_eq!(world.counters(3).snapshots_installed.get(), 1);
-    let expected: Vec<Applied> = (0..20).map(|value| (value * 2, vec![value.to_string(), big()])).collect();
+    world.produce(1, transactional(7, 0, 0, "part")).unwrap();
+    world.end(1, ending(7, 0, true)).unwrap();
+    world.ticks(2);
+    let plain = (0..20).map(|value| (value * 2, vec![value.to_string(), big()]));
+    let ended = [(40, vec!["part".to_owned()]), (41, vec!["commit of 7".to_owned()])];
+    let expected: Vec<Applied> = plain.chain(ended).collect();
     for machine in &machines {
         assert!(*machine.0.borrow() == expected);
     }
@@ -590,7 +595,7 @@ fn a_seated_machine_sees_every_batch_once_over_snapshot_and_restart() {
         ..world.spec(KEY, TopicSettings::default())
     };
     world.host(2).create_replica(spec).unwrap();
-    world.until("node 2 is back", |world| world.view(2).high_watermark == Offset(40));
+    world.until("node 2 is back", |world| world.view(2).high_watermark == Offset(42));
     assert!(*recorder.0.borrow() == expected);
 }
 

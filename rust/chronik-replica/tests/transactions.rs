@@ -149,6 +149,8 @@ fn epochs_of_producers_and_coordinators_fence() {
     assert_eq!(deposed, Err(AppendError::CoordinatorFenced { producer: 7, epoch: 4, current: 5 }));
     let plain = world.produce(1, numbered(7, 2, 1, "no"));
     assert!(matches!(plain, Err(AppendError::InvalidTransactionState { producer: 7, .. })));
+    let early = world.produce(1, transactional(7, 3, 0, "no"));
+    assert_eq!(early, Err(AppendError::Unverified { producer: 7 }), "a leader may know of the end later");
     // A marker for a producer that never wrote here fences all the same.
     world.end(1, ending(8, 3, true)).unwrap();
     let fenced = world.produce(1, transactional(8, 2, 0, "no"));
@@ -323,6 +325,10 @@ mod mutants {
         );
         killed(Mutant::AbortedListLost, super::transactions_survive_a_change_of_leader);
         killed(Mutant::MarkerRepeated, super::a_repeated_marker_ends_nothing_a_second_time);
+        killed(
+            Mutant::LateBatchOpens,
+            super::a_transaction_is_opened_only_under_a_guard_that_no_marker_ended,
+        );
         killed(Mutant::OpenTransactionsNotSaved, super::a_snapshot_carries_open_transactions);
     }
 }

@@ -15,8 +15,11 @@ pub(crate) enum Verdict {
     OutOfOrder(i32),
     /// A newer epoch is known.
     Fenced(i16),
-    /// The producer's open transaction does not allow it.
-    WrongState(&'static str),
+    /// The producer's open transaction takes no other records.
+    WrongState,
+    /// The transaction of an older epoch is open: its coordinator has ended it elsewhere or is about to. Not final: the
+    /// batch that opened it may be in flight at a leader that is deposed.
+    EarlierOpen,
 }
 
 /// What to do with a marker.
@@ -50,13 +53,11 @@ pub(super) fn judge_batch<'a>(
     if matches!(sequence, Verdict::Duplicate(_)) || stand.open_since.is_none() {
         return sequence;
     }
-    if !batch.transactional {
-        return Verdict::WrongState("its transaction is open; end it before other records");
-    }
     if batch.epoch > stand.epoch {
-        return Verdict::WrongState(
-            "the transaction of an older epoch is open; its coordinator ends it first",
-        );
+        return Verdict::EarlierOpen;
+    }
+    if !batch.transactional {
+        return Verdict::WrongState;
     }
     sequence
 }
@@ -143,8 +144,8 @@ mod tests {
         let verdict = |batch| judge_batch(&batch, open(3), known.iter());
         let within = |batch| ProducerBatch { transactional: true, ..batch };
         assert_eq!(verdict(within(batch(3, 5, 5))), Verdict::Append);
-        assert!(matches!(verdict(batch(3, 5, 5)), Verdict::WrongState(_)), "plain records wait for its end");
-        assert!(matches!(verdict(within(batch(4, 0, 0))), Verdict::WrongState(_)), "so does the next epoch");
+        assert_eq!(verdict(batch(3, 5, 5)), Verdict::WrongState, "plain records wait for its end");
+        assert_eq!(verdict(within(batch(4, 0, 0))), Verdict::EarlierOpen, "so does the next epoch");
         assert_eq!(verdict(batch(3, 0, 4)), Verdict::Duplicate(known[0]), "a repetition adds nothing");
         let unnumbered = ProducerBatch { numbers: None, ..within(batch(3, 0, 0)) };
         assert_eq!(verdict(unnumbered), Verdict::Append);

@@ -49,8 +49,10 @@ pub(crate) enum Objection {
     OutOfOrder(i32),
     /// A newer epoch is known.
     Fenced(i16),
-    /// The producer's open transaction does not allow it.
-    WrongState(&'static str),
+    /// The producer's open transaction takes no other records.
+    WrongState,
+    /// The transaction of an older epoch is open, as far as this leader knows.
+    EarlierOpen,
 }
 
 impl PendingProducers {
@@ -74,7 +76,8 @@ impl PendingProducers {
             Verdict::Append => Ok(()),
             Verdict::OutOfOrder(last) => Err(Objection::OutOfOrder(last)),
             Verdict::Fenced(epoch) => Err(Objection::Fenced(epoch)),
-            Verdict::WrongState(why) => Err(Objection::WrongState(why)),
+            Verdict::WrongState => Err(Objection::WrongState),
+            Verdict::EarlierOpen => Err(Objection::EarlierOpen),
             Verdict::Duplicate(original) => Err(Objection::Duplicate(self.find(batch.producer, original))),
         }
     }
@@ -222,7 +225,7 @@ mod tests {
         pending.push_batch(&applied, &within(0, 0), Offset(0), Index(2));
         assert_eq!(pending.open_count(&applied), 1);
         assert!(pending.stand(&applied, 7).is_some_and(|stand| stand.has_open(0)));
-        assert!(matches!(pending.judge(&applied, &batch(0, 2)), Err(Objection::WrongState(_))));
+        assert_eq!(pending.judge(&applied, &batch(0, 2)), Err(Objection::WrongState));
         assert_eq!(pending.judge_marker(&applied, &marker(0), false), MarkerVerdict::Append);
         pending.push_marker(&applied, &marker(0), Index(3));
         assert_eq!(pending.judge_marker(&applied, &marker(0), false), MarkerVerdict::Ended);

@@ -102,6 +102,7 @@ fn object(objection: Objection, batch: &ProducerBatch) -> Judgement {
             AppendError::OutOfOrderSequence { producer, first, last }
         }
         Objection::Fenced(current) => AppendError::InvalidProducerEpoch { producer, epoch, current },
-        Objection::WrongState(reason) => AppendError::InvalidTransactionState { producer, reason },
+        Objection::WrongState => AppendError::InvalidTransactionState { producer },
+        Objection::EarlierOpen => AppendError::Unverified { producer },
     })
 }

@@ -100,7 +100,8 @@ impl Replica {
     /// Whether a transactional batch of a client may be placed: its transaction is open, or its guard is in force.
     pub(super) fn is_verified(&self, batch: &ProducerBatch, guard: Option<VerificationGuard>) -> bool {
         let stand = self.appends.producers.stand(&self.state.producers, batch.producer);
-        stand.is_some_and(|stand| stand.has_open(batch.epoch))
+        planted(Mutant::LateBatchOpens)
+            || stand.is_some_and(|stand| stand.has_open(batch.epoch))
             || guard.is_some_and(|guard| self.lead.verifications.is_in_force(batch.producer, guard))
     }
 

@@ -9,6 +9,8 @@
     reason = "each test binary includes this module and uses its own part"
 )]
 
+pub mod faults;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 

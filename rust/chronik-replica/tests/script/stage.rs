@@ -9,7 +9,7 @@ use chronik_wire::types::{NodeId, Offset};
 use raft::eraftpb::MessageType;
 
 use super::telling::{Names, NodeState, counted};
-use crate::harness::{Flight, GateReceiver, KEY, LATE, World, batch, values_of};
+use crate::harness::{Flight, GateReceiver, KEY, LATE, World, batch, ending, transactional, values_of};
 
 /// Ticks after which what a script waits for will not come any more.
 const PATIENCE_TICKS: usize = 1_000;
@@ -82,6 +82,9 @@ impl Stage {
         match *name {
             "cluster" => self.start(rest),
             "append" => self.append(node()?, &rest[1..]),
+            "write" => self.write(node()?, second()?, rest.get(2)?.parse().ok()?, rest.get(3)?),
+            "end" => self.end(node()?, second()?, *rest.get(2)? == "commit"),
+            "show" => return Some(vec![self.show(node()?)]),
             "ask" => self.ask(node()?, &rest[1..]),
             "tick" => self.world.ticks(node()? as usize),
             "until" => return self.until(rest),
@@ -152,6 +155,27 @@ impl Stage {
         let name = format!("append {}", self.appended);
         let answer = self.world.append(node, batch(words));
         self.appends.push(Append { name, answer });
+    }
+
+    /// `write NODE PRODUCER SEQUENCE VALUE`: one record of a producer's transaction.
+    fn write(&mut self, node: i32, producer: i64, sequence: i32, value: &str) {
+        self.appended += 1;
+        let name = format!("append {}", self.appended);
+        let answer = self.world.append(node, transactional(producer, 0, sequence, value));
+        self.appends.push(Append { name, answer });
+    }
+
+    /// `end NODE PRODUCER commit|abort`: its coordinator ends the transaction.
+    fn end(&mut self, node: i32, producer: i64, commit: bool) {
+        self.appended += 1;
+        let name = format!("append {}", self.appended);
+        let answer = self.world.host(node).append_marker(KEY, ending(producer, 0, commit), LATE);
+        self.appends.push(Append { name, answer });
+    }
+
+    /// `show NODE`: what a reader of committed records sees there, who does not pass the gate.
+    fn show(&mut self, node: i32) -> String {
+        format!("committed at {node}: [{}]", self.world.committed(node).join(" "))
     }
 
     /// `ask NODE [times=COUNT] [wait=MS] [unsettled]`: readers enter the gate.
@@ -245,7 +269,11 @@ impl Stage {
         let mut appends = std::mem::take(&mut self.appends);
         appends.retain_mut(|append| match append.answer.try_recv() {
             Ok(Ok(appended)) => {
-                lines.push(format!("{}: acknowledged, offset {}", append.name, appended.base_offset));
+                let place = match appended.base_offset {
+                    Offset::UNKNOWN => "it had ended before".to_owned(),
+                    offset => format!("offset {offset}"),
+                };
+                lines.push(format!("{}: acknowledged, {place}", append.name));
                 false
             }
             Ok(Err(error)) => {

@@ -129,7 +129,12 @@ impl NodeState {
         NodeState {
             role: if view.stopped { String::new() } else { format!("{role} (term {})", replica.term()) },
             log: format!("log ends at {}/{last_term}", log.last_index()),
-            end: format!("applied {}, end {}", view.applied, view.high_watermark),
+            end: match view.last_stable_offset {
+                stable if stable == view.high_watermark => {
+                    format!("applied {}, end {}", view.applied, view.high_watermark)
+                }
+                stable => format!("applied {}, end {}, stable {stable}", view.applied, view.high_watermark),
+            },
             condition: match (view.stopped, node.frozen, replica.is_asleep()) {
                 (true, ..) => "has stopped",
                 (_, true, _) => "is frozen",
