@@ -1,6 +1,7 @@
 //! Bringing a node to life on its shards: replicas first, then peers, then the broker, and the doors last.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -57,6 +58,20 @@ impl NodeSetup {
             self.gate = if gate == "off" { GateMode::Off } else { GateMode::On };
         }
         self.config = config;
+        self
+    }
+
+    /// Lets `log.dirs` name the folder the node really writes to, whatever the options say.
+    pub(crate) fn with_folder(mut self, folder: Option<&Path>) -> NodeSetup {
+        self.config.remove("log.dir");
+        match folder {
+            // A path that cannot be made absolute is shown as it was given.
+            Some(folder) => {
+                let shown = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+                self.config.insert("log.dirs".to_owned(), shown.display().to_string());
+            }
+            None => drop(self.config.remove("log.dirs")),
+        }
         self
     }
 

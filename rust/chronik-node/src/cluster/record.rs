@@ -130,9 +130,10 @@ pub(crate) fn prepare(
         let ordinary = held.doors.ordinary.address();
         let pinned = held.doors.pinned.as_ref().map_or(ordinary, BoundPort::address);
         let addresses = Addresses { ordinary, pinned, peer: held.peer.as_ref().map(BoundPort::address) };
-        let disk = match &options.data_dir {
+        let folder = options.data_dir.as_ref().map(|folder| folder.join(format!("node-{node}")));
+        let disk = match &folder {
             None => NodeDisk::memory(),
-            Some(folder) => NodeDisk::files(folder.join(format!("node-{node}")))?,
+            Some(folder) => NodeDisk::files(folder.clone())?,
         };
         let sync = match (options.durability, &disk) {
             (Durability::Os, _) => SyncMode::Never,
@@ -160,7 +161,8 @@ pub(crate) fn prepare(
             counters: NodeCounters::default(),
             log: NodeLog::new(cluster, Some(*node)),
         }
-        .with_config(config.clone());
+        .with_config(config.clone())
+        .with_folder(folder.as_deref());
         let presence = Mutex::new(Presence::Down(None));
         records.push(NodeRecord { setup, rack, host: options.host.clone(), addresses, disk, presence });
         bound.push(held);

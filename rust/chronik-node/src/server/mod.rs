@@ -97,7 +97,8 @@ impl NodeServer {
             counters: NodeCounters::default(),
             log: NodeLog::new(&options.cluster_name, Some(options.node)),
         }
-        .with_config(config);
+        .with_config(config)
+        .with_folder(options.data_dir.as_deref());
         let raft = bound.raft.as_ref().map(|port| HostPort {
             host: options.raft.as_ref().map_or_else(String::new, |raft| raft.host.clone()),
             port: port.address().port(),
