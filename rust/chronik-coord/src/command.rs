@@ -9,10 +9,12 @@ use chronik_wire::types::{DirectoryId, NodeId, PartitionIndex, TopicId};
 use crate::codec::{self, CodecError, Coded, Reader, coded_struct};
 use crate::limits;
 
+pub mod acls;
 mod partitions;
 mod quotas;
 mod reassignment;
 
+pub use acls::{Acl, AclFilter};
 pub use partitions::{CreatePartitions, MorePartitions};
 pub use quotas::{AlterQuotas, EntityKind, QuotaChange, QuotaEntity, QuotaValue};
 pub use reassignment::{AlterReassignment, AlterReassignments, ArrivedPartition, DrainBroker};
@@ -106,6 +108,16 @@ pub enum Action {
     CreatePartitions(CreatePartitions),
     /// Changes quotas of clients, each entity on its own, all or nothing within one.
     AlterQuotas(AlterQuotas),
+    /// Adds access control entries, each on its own.
+    CreateAcls {
+        /// The entries.
+        acls: Vec<Acl>,
+    },
+    /// Removes access control entries.
+    DeleteAcls {
+        /// Which ones.
+        filters: Vec<AclFilter>,
+    },
 }
 
 impl Coded for Action {
@@ -165,6 +177,14 @@ impl Coded for Action {
                 out.push(12);
                 alter.put(out);
             }
+            Action::CreateAcls { acls } => {
+                out.push(13);
+                acls.put(out);
+            }
+            Action::DeleteAcls { filters } => {
+                out.push(14);
+                filters.put(out);
+            }
         }
     }
 
@@ -183,6 +203,8 @@ impl Coded for Action {
             10 => Action::ReadmitBroker { id: Coded::get(from)? },
             11 => Action::CreatePartitions(Coded::get(from)?),
             12 => Action::AlterQuotas(Coded::get(from)?),
+            13 => Action::CreateAcls { acls: Coded::get(from)? },
+            14 => Action::DeleteAcls { filters: Coded::get(from)? },
             value => return Err(CodecError::Unknown { what: "action", value: value.into() }),
         })
     }

@@ -13,7 +13,7 @@ use chronik_wire::types::{NodeId, Offset, PartitionIndex, PartitionKey, TopicId}
 
 use crate::assignment::{Assignment, Member};
 use crate::codec::coded_struct;
-use crate::command::{BrokerRegistration, QuotaEntity, QuotaValue};
+use crate::command::{Acl, BrokerRegistration, QuotaEntity, QuotaValue};
 use crate::quorum::{self, Seat, metadata_generation};
 
 /// A registered broker.
@@ -72,6 +72,8 @@ pub struct MetaImage {
     draining: Arc<BTreeSet<NodeId>>,
     /// Quotas of clients, by whom they are for.
     pub quotas: Arc<BTreeMap<QuotaEntity, BTreeMap<String, QuotaValue>>>,
+    /// Access control entries.
+    pub acls: Arc<BTreeSet<Acl>>,
     partition_count: usize,
 }
 
@@ -88,6 +90,7 @@ impl Default for MetaImage {
             quorum: Arc::default(),
             draining: Arc::default(),
             quotas: Arc::default(),
+            acls: Arc::default(),
             partition_count: 0,
         }
     }

@@ -34,11 +34,12 @@ pub mod transactions;
 pub use apply::topics::{INTERNAL_TOPICS, check_topic_name};
 pub use assignment::{Assignment, Member};
 pub use codec::CodecError;
+pub use command::acls as acl_kinds;
 pub use command::{
-    Action, AlterConfigs, AlterQuotas, AlterReassignment, AlterReassignments, ArrivedPartition,
-    BrokerRegistration, Change, Command, CommandId, ConfigChange, ConfigOp, ConfigResource, CreatePartitions,
-    CreateTopics, DeleteTopics, DrainBroker, Endpoint, EntityKind, MorePartitions, NewTopic, OpKind,
-    QuotaChange, QuotaEntity, QuotaValue, TopicDefaults, TopicRef,
+    Acl, AclFilter, Action, AlterConfigs, AlterQuotas, AlterReassignment, AlterReassignments,
+    ArrivedPartition, BrokerRegistration, Change, Command, CommandId, ConfigChange, ConfigOp, ConfigResource,
+    CreatePartitions, CreateTopics, DeleteTopics, DrainBroker, Endpoint, EntityKind, MorePartitions,
+    NewTopic, OpKind, QuotaChange, QuotaEntity, QuotaValue, TopicDefaults, TopicRef,
 };
 pub use controller::Controller;
 pub use image::{Broker, MetaImage, Topic};

@@ -43,6 +43,9 @@ pub const CONFIG_VALUE_BYTES_MAX: usize = 16 * 1024;
 /// Entities with quotas.
 pub const QUOTA_ENTITIES_MAX: usize = 10_000;
 
+/// Access control entries.
+pub const ACLS_MAX: usize = 10_000;
+
 /// Length of a cluster id: a uuid in base64 without padding.
 pub const CLUSTER_ID_BYTES: usize = 22;
 /// Producer ids handed out at a time.

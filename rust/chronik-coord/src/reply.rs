@@ -7,7 +7,7 @@ use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::{Offset, TopicId};
 
 use crate::codec::{self, CodecError, Coded, Reader, coded_struct};
-use crate::command::{ConfigResource, TopicRef};
+use crate::command::{Acl, ConfigResource, TopicRef};
 use crate::limits;
 
 /// The version byte in front of every reply.
@@ -79,6 +79,10 @@ pub enum ReplyBody {
     PartitionsCreated(Vec<Result<TopicId, ItemError>>),
     /// Per entity.
     QuotasAltered(Vec<Result<(), ItemError>>),
+    /// Per entry.
+    AclsCreated(Vec<Result<(), ItemError>>),
+    /// Per filter, what it removed.
+    AclsDeleted(Vec<Vec<Acl>>),
     /// A block of producer ids.
     ProducerIds {
         /// The first id of the block.
@@ -95,7 +99,10 @@ impl ReplyBody {
             ReplyBody::TopicsCreated(items) => items.len().max(1),
             ReplyBody::TopicsDeleted(items) => items.len().max(1),
             ReplyBody::ConfigsAltered(items) => items.len().max(1),
-            ReplyBody::ReassignmentsAltered(items) | ReplyBody::QuotasAltered(items) => items.len().max(1),
+            ReplyBody::ReassignmentsAltered(items)
+            | ReplyBody::QuotasAltered(items)
+            | ReplyBody::AclsCreated(items) => items.len().max(1),
+            ReplyBody::AclsDeleted(items) => items.len() + items.iter().map(Vec::len).sum::<usize>().max(1),
             ReplyBody::PartitionsCreated(items) => items.len().max(1),
             ReplyBody::Rejected(_)
             | ReplyBody::Done
@@ -159,6 +166,14 @@ impl Coded for ReplyBody {
                 out.push(9);
                 items.put(out);
             }
+            ReplyBody::AclsCreated(items) => {
+                out.push(10);
+                items.put(out);
+            }
+            ReplyBody::AclsDeleted(items) => {
+                out.push(11);
+                items.put(out);
+            }
         }
     }
 
@@ -174,6 +189,8 @@ impl Coded for ReplyBody {
             7 => ReplyBody::ReassignmentsAltered(Coded::get(from)?),
             8 => ReplyBody::PartitionsCreated(Coded::get(from)?),
             9 => ReplyBody::QuotasAltered(Coded::get(from)?),
+            10 => ReplyBody::AclsCreated(Coded::get(from)?),
+            11 => ReplyBody::AclsDeleted(Coded::get(from)?),
             value => return Err(CodecError::Unknown { what: "reply", value: value.into() }),
         })
     }

@@ -11,7 +11,7 @@ use chronik_wire::types::{NodeId, Offset};
 use crate::apply::quotas::Quotas;
 use crate::assignment::Assignment;
 use crate::codec::{CodecError, coded_struct};
-use crate::command::{BrokerRegistration, CommandId};
+use crate::command::{Acl, BrokerRegistration, CommandId};
 use crate::image::{MetaImage, Topic};
 use crate::quorum::Seat;
 use crate::reply::CommandReply;
@@ -31,6 +31,7 @@ pub(crate) struct Stored {
     pub(crate) seats: BTreeMap<NodeId, Seat>,
     pub(crate) draining: Vec<NodeId>,
     pub(crate) quotas: Quotas,
+    pub(crate) acls: Vec<Acl>,
     pub(crate) replies: Vec<(CommandId, CommandReply)>,
 }
 coded_struct!(Stored {
@@ -44,6 +45,7 @@ coded_struct!(Stored {
     seats: BTreeMap<NodeId, Seat>,
     draining: Vec<NodeId>,
     quotas: Quotas,
+    acls: Vec<Acl>,
     replies: Vec<(CommandId, CommandReply)>,
 });
 
@@ -65,6 +67,7 @@ impl Stored {
             seats: image.seats().clone(),
             draining: image.draining().iter().copied().collect(),
             quotas: Quotas::clone(&image.quotas),
+            acls: image.acls.iter().cloned().collect(),
             replies,
         }
     }
@@ -103,6 +106,10 @@ impl Stored {
         }
         let draining: BTreeSet<NodeId> = self.draining.into_iter().collect();
         image.restore_seats(self.seats, draining);
+        if !self.acls.is_sorted_by(|a, b| a < b) {
+            return Err(CodecError::Inconsistent("access control entries are not in ascending order"));
+        }
+        image.acls = Arc::new(self.acls.into_iter().collect());
         for (entity, quotas) in self.quotas {
             if quotas.is_empty() {
                 return Err(CodecError::Inconsistent("an entity has an empty set of quotas"));

@@ -3,9 +3,9 @@
 mod common;
 
 use chronik_coord::{
-    Action, AlterConfigs, AlterQuotas, Change, CodecError, Command, CommandId, CommandReply, ConfigChange,
-    ConfigOp, ConfigResource, Controller, CreatePartitions, CreateTopics, DeleteTopics, MorePartitions,
-    NewTopic, OpKind, QuotaChange, QuotaValue, TopicDefaults, TopicRef, limits,
+    Acl, AclFilter, Action, AlterConfigs, AlterQuotas, Change, CodecError, Command, CommandId, CommandReply,
+    ConfigChange, ConfigOp, ConfigResource, Controller, CreatePartitions, CreateTopics, DeleteTopics,
+    MorePartitions, NewTopic, OpKind, QuotaChange, QuotaValue, TopicDefaults, TopicRef, limits,
 };
 use chronik_wire::types::{NodeId, Offset, PartitionIndex, TopicId};
 use common::{Rig, broker, create, id, topic};
@@ -63,6 +63,34 @@ fn growth() -> impl Strategy<Value = MorePartitions> {
         .prop_map(|(name, count, assignments)| MorePartitions { name, count, assignments })
 }
 
+fn acls() -> impl Strategy<Value = Acl> {
+    (1..5_u8, 2..5_u8, "[a-b]{0,2}", 2..4_u8, 2..4_u8).prop_map(
+        |(resource_type, kind, name, operation, permission)| Acl {
+            resource_type,
+            pattern_type: kind,
+            resource_name: name,
+            principal: "User:u".into(),
+            host: "*".into(),
+            operation,
+            permission,
+        },
+    )
+}
+
+fn acl_filters() -> impl Strategy<Value = AclFilter> {
+    (1..4_u8, 1..5_u8, proptest::option::of("[a-b]{0,2}"), 1..4_u8).prop_map(
+        |(resource_type, pattern_type, resource_name, operation)| AclFilter {
+            resource_type,
+            pattern_type,
+            resource_name,
+            principal: None,
+            host: None,
+            operation,
+            permission: 1,
+        },
+    )
+}
+
 fn quota_changes() -> impl Strategy<Value = QuotaChange> {
     let kind = prop_oneof![Just("user"), Just("client-id"), Just("ip"), Just("cow")].prop_map(str::to_owned);
     let entity = vec((kind, proptest::option::of("[a-b]{0,1}")), 0..3);
@@ -93,6 +121,8 @@ fn actions() -> impl Strategy<Value = Action> {
         (0..6).prop_map(|broker| Action::AllocateProducerIds { broker: NodeId(broker) }),
         vec(growth(), 0..3)
             .prop_map(|topics| Action::CreatePartitions(CreatePartitions { topics, live: vec![] })),
+        vec(acls(), 0..3).prop_map(|acls| Action::CreateAcls { acls }),
+        vec(acl_filters(), 0..3).prop_map(|filters| Action::DeleteAcls { filters }),
         vec(quota_changes(), 0..3).prop_map(|entries| Action::AlterQuotas(AlterQuotas { entries })),
     ]
 }

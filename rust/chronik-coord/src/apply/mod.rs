@@ -2,6 +2,7 @@
 //!
 //! Each leaves the state untouched where it reports an error.
 
+pub(crate) mod acls;
 pub(crate) mod brokers;
 pub(crate) mod configs;
 pub(crate) mod partitions;
@@ -39,6 +40,12 @@ pub(crate) fn run(state: &mut State, action: &Action) -> ReplyBody {
             .map(|()| ReplyBody::PartitionsCreated(partitions::create(state, create))),
         Action::AlterQuotas(alter) => {
             bounded(alter.entries.len()).map(|()| ReplyBody::QuotasAltered(quotas::alter(state, alter)))
+        }
+        Action::CreateAcls { acls } => {
+            bounded(acls.len()).map(|()| ReplyBody::AclsCreated(acls::create(state, acls)))
+        }
+        Action::DeleteAcls { filters } => {
+            bounded(filters.len()).map(|()| ReplyBody::AclsDeleted(acls::delete(state, filters)))
         }
         Action::DrainBroker(drain) => reassignments::drain(state, drain),
         Action::ReadmitBroker { id } => reassignments::readmit(state, *id),

@@ -455,7 +455,7 @@ static SASL: &[ConfigKey] = &[
 
 static SECURITY: &[ConfigKey] = &[
     boolean("allow.everyone.if.no.acl.found", "false"),
-    string("authorizer.class.name", ""),
+    string("authorizer.class.name", "").works(),
     long("delegation.token.expiry.check.interval.ms", "3600000").at_least(1),
     long("delegation.token.expiry.time.ms", "86400000").at_least(1),
     long("delegation.token.max.lifetime.ms", "604800000").at_least(1),

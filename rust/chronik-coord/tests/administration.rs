@@ -1,10 +1,10 @@
-//! Topics that grow, and quotas: what the controller accepts, refuses and remembers.
+//! Topics that grow, quotas and access control entries: what the controller accepts, refuses and remembers.
 
 mod common;
 
 use chronik_coord::{
-    Action, AlterQuotas, Controller, CreatePartitions, EntityKind, ItemError, MorePartitions, QuotaChange,
-    QuotaEntity, QuotaValue, ReplyBody,
+    Acl, AclFilter, Action, AlterQuotas, Controller, CreatePartitions, EntityKind, ItemError, MorePartitions,
+    QuotaChange, QuotaEntity, QuotaValue, ReplyBody, acl_kinds,
 };
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::NodeId;
@@ -152,4 +152,80 @@ fn quotas_that_make_no_sense_are_refused_and_change_nothing() {
     let same = || change(&[("user", Some("a"))], &rate);
     assert!(alter(&mut rig, vec![same(), same()]).iter().all(Result::is_err));
     assert!(rig.controller.image().quotas.is_empty());
+}
+
+fn acl(pattern_type: u8, name: &str) -> Acl {
+    Acl {
+        resource_type: 2,
+        pattern_type,
+        resource_name: name.to_owned(),
+        principal: "User:u".to_owned(),
+        host: "*".to_owned(),
+        operation: 3,
+        permission: 3,
+    }
+}
+
+fn any_acl() -> AclFilter {
+    AclFilter {
+        resource_type: acl_kinds::ANY,
+        pattern_type: acl_kinds::ANY,
+        resource_name: None,
+        principal: None,
+        host: None,
+        operation: acl_kinds::ANY,
+        permission: acl_kinds::ANY,
+    }
+}
+
+#[test]
+fn entries_are_kept_once_matched_by_name_and_removed() {
+    let mut rig = Rig::new(1);
+    let (literal, prefix, every) =
+        (acl(acl_kinds::LITERAL, "ab"), acl(acl_kinds::PREFIXED, "a"), acl(acl_kinds::LITERAL, "*"));
+    let acls = vec![literal.clone(), prefix.clone(), every.clone(), literal.clone()];
+    assert_eq!(rig.run(Action::CreateAcls { acls }).body, ReplyBody::AclsCreated(vec![Ok(()); 4]));
+    let found = |pattern_type, name: Option<&str>| {
+        let filter = AclFilter { pattern_type, resource_name: name.map(str::to_owned), ..any_acl() };
+        rig.controller.image().acls.iter().filter(|acl| filter.matches(acl)).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(found(acl_kinds::ANY, None).len(), 3);
+    assert_eq!(found(acl_kinds::ANY, Some("ab")), [literal.clone()]);
+    assert_eq!(found(acl_kinds::MATCH, Some("ab")), [every.clone(), literal.clone(), prefix.clone()]);
+    assert_eq!(found(acl_kinds::MATCH, Some("ac")), [every.clone(), prefix.clone()]);
+    assert_eq!(found(acl_kinds::PREFIXED, Some("ab")), []);
+    assert_eq!(found(acl_kinds::LITERAL, None), [every.clone(), literal.clone()]);
+    let restored = Controller::restore(&rig.controller.snapshot()).expect("a snapshot");
+    assert_eq!(restored, rig.controller);
+    let by_prefix = AclFilter { pattern_type: acl_kinds::PREFIXED, ..any_acl() };
+    let filters = vec![by_prefix, any_acl(), any_acl()];
+    let removed = rig.run(Action::DeleteAcls { filters }).body;
+    assert_eq!(removed, ReplyBody::AclsDeleted(vec![vec![prefix], vec![every, literal], vec![]]));
+    assert!(rig.controller.image().acls.is_empty());
+}
+
+#[test]
+fn entries_that_make_no_sense_are_refused() {
+    let good = acl(acl_kinds::LITERAL, "a");
+    let cases = [
+        Acl { resource_type: 1, ..good.clone() },
+        Acl { resource_type: 8, ..good.clone() },
+        Acl { resource_type: 4, ..good.clone() },
+        Acl { pattern_type: acl_kinds::MATCH, ..good.clone() },
+        Acl { resource_name: String::new(), ..good.clone() },
+        Acl { operation: 1, ..good.clone() },
+        Acl { operation: 16, ..good.clone() },
+        Acl { permission: 1, ..good.clone() },
+        Acl { principal: "u".to_owned(), ..good },
+    ];
+    let mut rig = Rig::new(1);
+    for case in cases {
+        let ReplyBody::AclsCreated(outcomes) = rig.run(Action::CreateAcls { acls: vec![case.clone()] }).body
+        else {
+            panic!("another reply")
+        };
+        let codes: Vec<_> = outcomes.into_iter().map(|outcome| outcome.map_err(|error| error.code)).collect();
+        assert_eq!(codes, [Err(ErrorCode::INVALID_REQUEST)], "{case:?}");
+    }
+    assert!(rig.controller.image().acls.is_empty());
 }
