@@ -55,34 +55,39 @@ apis! {
     DeleteTopics => delete_topics;
     DeleteRecords => delete_records;
     InitProducerId => init_producer_id;
+    OffsetForLeaderEpoch => offset_for_leader_epoch;
     AddPartitionsToTxn => add_partitions_to_txn;
     AddOffsetsToTxn => add_offsets_to_txn;
     EndTxn => end_txn;
-    TxnOffsetCommit => txn_offset_commit;
-    OffsetForLeaderEpoch => offset_for_leader_epoch;
     WriteTxnMarkers => write_txn_markers;
+    TxnOffsetCommit => txn_offset_commit;
+    DescribeAcls => describe_acls;
+    CreateAcls => create_acls;
+    DeleteAcls => delete_acls;
     DescribeConfigs => describe_configs;
     AlterConfigs => alter_configs;
     AlterReplicaLogDirs => alter_replica_log_dirs;
     DescribeLogDirs => describe_log_dirs;
     CreatePartitions => create_partitions;
+    DeleteGroups => delete_groups;
     ElectLeaders => elect_leaders;
     AlterPartitionReassignments => alter_partition_reassignments;
     ListPartitionReassignments => list_partition_reassignments;
     IncrementalAlterConfigs => incremental_alter_configs;
+    OffsetDelete => offset_delete;
     DescribeClientQuotas => describe_client_quotas;
     AlterClientQuotas => alter_client_quotas;
+    DescribeUserScramCredentials => describe_user_scram_credentials;
     DescribeQuorum => describe_quorum;
+    UpdateFeatures => update_features;
     DescribeCluster => describe_cluster;
     DescribeProducers => describe_producers;
     UnregisterBroker => unregister_broker;
-    ListConfigResources => list_config_resources;
-    DeleteGroups => delete_groups;
-    OffsetDelete => offset_delete;
     DescribeTransactions => describe_transactions;
     ListTransactions => list_transactions;
     ConsumerGroupHeartbeat => consumer_group_heartbeat;
     ConsumerGroupDescribe => consumer_group_describe;
+    ListConfigResources => list_config_resources;
     DescribeTopicPartitions => describe_topic_partitions;
 }
 
@@ -144,6 +149,11 @@ impl Broker {
 }
 
 const UNENCODABLE: CloseReason = CloseReason::Unanswerable("the response cannot be encoded");
+
+/// Whether a key is in the table.
+pub(crate) fn serves(key: ApiKey) -> bool {
+    APIS.iter().any(|api| api.key == key)
+}
 
 /// The table as ApiVersions answers it.
 pub(crate) fn api_versions() -> Vec<ApiVersion> {

@@ -7,6 +7,7 @@
 //!
 //! Must not: open sockets, files or threads, read a clock, spawn on a runtime. All of that is lent by [`World`].
 
+mod acl_admin;
 mod arrivals;
 mod authorized_operations;
 mod broker;
@@ -19,6 +20,7 @@ mod coordination;
 mod counters;
 mod dispatch;
 mod errors;
+mod features;
 mod fetch_session;
 mod forward;
 mod founding;

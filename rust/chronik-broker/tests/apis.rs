@@ -73,6 +73,11 @@ fn every_advertised_key_and_version_is_answered() {
     walk(&mut cluster, all, |_| DescribeClientQuotasRequest::default());
     walk(&mut cluster, all, |_| AlterClientQuotasRequest::default());
     walk(&mut cluster, all, |_| DescribeQuorumRequest::default());
+    walk(&mut cluster, all, |_| DescribeAclsRequest::default());
+    walk(&mut cluster, all, |_| CreateAclsRequest::default());
+    walk(&mut cluster, all, |_| DeleteAclsRequest::default());
+    walk(&mut cluster, all, |_| DescribeUserScramCredentialsRequest::default());
+    walk(&mut cluster, all, |_| UpdateFeaturesRequest::default());
     walk(&mut cluster, all, |_| UnregisterBrokerRequest::default());
     walk(&mut cluster, all, |_| ListConfigResourcesRequest::default());
     let advertised = cluster.call(NODE, 4, &ApiVersionsRequest::default()).api_keys;

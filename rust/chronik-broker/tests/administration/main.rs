@@ -3,8 +3,10 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod acls;
 mod configs;
 mod elections;
+mod features;
 mod log_dirs;
 mod partitions;
 mod quorum;
