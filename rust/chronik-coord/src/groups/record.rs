@@ -13,8 +13,8 @@ use chronik_wire::messages::group_records::{
     ConsumerGroupCurrentMemberAssignmentValue, ConsumerGroupKey, ConsumerGroupMemberKey,
     ConsumerGroupMemberMetadataValue, ConsumerGroupMetadataValue, ConsumerGroupRegularExpressionKey,
     ConsumerGroupRegularExpressionValue, ConsumerGroupTargetAssignmentMemberValue,
-    ConsumerGroupTargetAssignmentMetadataValue, GroupMetadataKey, GroupMetadataValue, OffsetCommitKey,
-    OffsetCommitValue,
+    ConsumerGroupTargetAssignmentMetadataValue, GroupMetadataKey, GroupMetadataMember, GroupMetadataValue,
+    OffsetCommitKey, OffsetCommitValue,
 };
 use chronik_wire::types::TopicId;
 
@@ -31,8 +31,14 @@ const TARGET_MEMBER: i16 = 7;
 const CURRENT_MEMBER: i16 = 8;
 const PATTERN: i16 = 16;
 
-/// The last version of a classic group's value that is not flexible: what Kafka writes.
+/// The last versions that are not flexible: what Kafka writes.
 const CLASSIC_GROUP_VERSION: i16 = 3;
+const OFFSET_VERSION: i16 = 3;
+/// The versions that are flexible. Another writer may have used their room for longer strings.
+const CLASSIC_GROUP_FLEXIBLE: i16 = 4;
+const OFFSET_FLEXIBLE: i16 = 4;
+/// The one version of an offset with an expiry of its own.
+const OFFSET_WITH_EXPIRY: i16 = 1;
 
 /// One record: what it is about, and what is so of it from now on. `None` deletes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,7 +87,8 @@ impl GroupRecord {
             }
             GroupRecord::Classic { group, value } => {
                 let key = GroupMetadataKey { group: text(group) };
-                record(CLASSIC_GROUP, &key, value.as_ref(), CLASSIC_GROUP_VERSION)
+                let version = value.as_ref().map_or(0, classic_version);
+                record(CLASSIC_GROUP, &key, value.as_ref(), version)
             }
             GroupRecord::Epoch { group, value } => {
                 record(CONSUMER_EPOCH, &ConsumerGroupKey { group_id: text(group) }, value.as_ref(), 0)
@@ -175,12 +182,30 @@ impl GroupRecord {
 /// The oldest version that has room for everything the value says.
 fn offset_version(value: &OffsetCommitValue) -> i16 {
     if value.expire_timestamp != -1 {
-        1
-    } else if value.topic_id == TopicId::ZERO {
-        3
+        OFFSET_WITH_EXPIRY
+    } else if value.topic_id == TopicId::ZERO && is_short(&value.metadata) {
+        OFFSET_VERSION
     } else {
-        4
+        OFFSET_FLEXIBLE
     }
+}
+
+/// The oldest version that has room for everything the value says.
+fn classic_version(value: &GroupMetadataValue) -> i16 {
+    let of_group = [Some(&value.protocol_type), value.protocol.as_ref(), value.leader.as_ref()];
+    let of_members = value.members.iter().flat_map(|member| {
+        let GroupMetadataMember { member_id, group_instance_id, client_id, client_host, .. } = member;
+        [Some(member_id), group_instance_id.as_ref(), Some(client_id), Some(client_host)]
+    });
+    match of_group.into_iter().chain(of_members).flatten().all(|text| is_short(text)) {
+        true => CLASSIC_GROUP_VERSION,
+        false => CLASSIC_GROUP_FLEXIBLE,
+    }
+}
+
+/// Whether a string fits a version that is not flexible.
+fn is_short(text: &str) -> bool {
+    i16::try_from(text.len()).is_ok()
 }
 
 fn member_key(group: &Arc<str>, member: &Arc<str>) -> ConsumerGroupMemberKey {
@@ -255,6 +280,18 @@ mod tests {
             let encoded = record.encode();
             assert_eq!(encoded.value.as_ref().map(|value| value[1]), Some(version));
             assert_eq!(GroupRecord::decode(&encoded), Ok(Some(record)));
+        }
+    }
+
+    #[test]
+    fn strings_that_another_writer_had_room_for_are_kept() {
+        let long = "x".repeat(40_000);
+        let value = OffsetCommitValue { metadata: long.clone(), ..Default::default() };
+        let member = GroupMetadataMember { client_id: long, ..Default::default() };
+        let group = GroupMetadataValue { members: vec![member], ..Default::default() };
+        let classic = GroupRecord::Classic { group: "g".into(), value: Some(group) };
+        for record in [offset(value), classic] {
+            assert_eq!(GroupRecord::decode(&record.encode()), Ok(Some(record)));
         }
     }
 
