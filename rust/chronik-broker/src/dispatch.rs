@@ -71,9 +71,9 @@ apis! {
     CreatePartitions => create_partitions;
     DeleteGroups => delete_groups;
     ElectLeaders => elect_leaders;
+    IncrementalAlterConfigs => incremental_alter_configs;
     AlterPartitionReassignments => alter_partition_reassignments;
     ListPartitionReassignments => list_partition_reassignments;
-    IncrementalAlterConfigs => incremental_alter_configs;
     OffsetDelete => offset_delete;
     DescribeClientQuotas => describe_client_quotas;
     AlterClientQuotas => alter_client_quotas;
