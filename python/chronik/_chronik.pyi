@@ -112,6 +112,15 @@ class Cluster:
     def power_cut(self) -> None:
         """All nodes lose their unsynced bytes and start again."""
 
+    def add_node(self, rack: str | None, port: int | None) -> int:
+        """A new node joins; its id."""
+
+    def remove_node(self, node: int) -> None:
+        """A node leaves for good, its replicas first."""
+
+    def readmit(self, node: int) -> None:
+        """The disk a node runs on takes the place of the one it lost."""
+
     def kill(self, node: int) -> None:
         """Stops a node as `kill -9` would, unsynced bytes kept by the system."""
 

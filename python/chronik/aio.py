@@ -82,6 +82,10 @@ class AsyncNode:
         """As :meth:`chronik.Node.wipe`."""
         await asyncio.to_thread(self._node.wipe)
 
+    async def readmit(self) -> None:
+        """As :meth:`chronik.Node.readmit`."""
+        await asyncio.to_thread(self._node.readmit)
+
     async def restart(self) -> None:
         """As :meth:`chronik.Node.restart`."""
         await asyncio.to_thread(self._node.restart)
@@ -201,6 +205,14 @@ class AsyncCluster:
     async def node(self, id: int) -> AsyncNode:
         """The node with this id."""
         return AsyncNode(self._cluster.node(id))
+
+    async def add_node(self, *, rack: str | None = None, port: int | None = None) -> AsyncNode:
+        """As :meth:`chronik.Cluster.add_node`."""
+        return AsyncNode(await asyncio.to_thread(self._cluster.add_node, rack=rack, port=port))
+
+    async def remove_node(self, node: AsyncNode | int) -> None:
+        """As :meth:`chronik.Cluster.remove_node`."""
+        await asyncio.to_thread(self._cluster.remove_node, _plain(node))
 
     async def leader(self, topic: str, partition: int = 0) -> AsyncNode:
         """As :meth:`chronik.Cluster.leader`."""

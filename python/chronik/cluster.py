@@ -173,6 +173,26 @@ class Cluster:
         """The node with this id."""
         return self._nodes[self._node_id("id", id)]
 
+    def add_node(self, *, rack: str | None = None, port: int | None = None) -> Node:
+        """A new node joins the running cluster, with an id that no other had.
+
+        When it returns the node votes in the metadata group and accepts clients. It holds no replica until a topic is
+        created there or replicas are moved to it (``alter_partition_reassignments`` of an admin client).
+        """
+        id = self._disturb("joining of a node").add_node(rack, port)
+        node = Node(self, *self._running_engine().node(id)[:5])
+        self._nodes[id] = node
+        return node
+
+    def remove_node(self, node: Node | int) -> None:
+        """Takes a node out of the cluster for good; when it returns the node is gone and its replicas are elsewhere.
+
+        Clients go on meanwhile. Where no other node is left for a replica the partition has one replica less.
+        """
+        id = self._node_id("node", node)
+        self._disturb(f"removal of node {id}").remove_node(id)
+        del self._nodes[id]
+
     def leader(self, topic: str, partition: int = 0) -> Node:
         """The node that leads the partition; waits for an election under way."""
         engine = self._running_engine()

@@ -79,7 +79,7 @@ class Node:
 
     @property
     def has_vote(self) -> bool:
-        """Whether the node runs on a disk that its cluster began with; one whose disk was wiped only follows."""
+        """Whether the node runs on a disk its cluster counts on; one whose disk was wiped follows until ``readmit``."""
         return self._cluster._has_node_vote(self._id)
 
     def kill(self) -> None:
@@ -94,10 +94,17 @@ class Node:
     def wipe(self) -> None:
         """Takes the node's disk away, and the node with it if it runs; ``restart`` starts it on an empty one.
 
-        From then on the node follows and serves reads without a vote: a cluster of three that lost a disk needs its two
+        From then on, until ``readmit``, the node follows and serves reads without a vote: a cluster of three that lost a disk needs its two
         other nodes for every acknowledgement and election.
         """
         self._cluster._disturb(f"wipe of node {self._id}").wipe(self._id)
+
+    def readmit(self) -> None:
+        """Gives a node that was wiped and restarted its votes back, as a new member of every group.
+
+        When it returns it has caught up, and another node may be lost.
+        """
+        self._cluster._disturb(f"readmission of node {self._id}").readmit(self._id)
 
     def restart(self) -> None:
         """Starts a node that is down again, on the same addresses and what its disk holds."""

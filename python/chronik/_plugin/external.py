@@ -17,9 +17,13 @@ from .._waiting import wait_for
 from ..errors import KafkaError, NotFoundError
 
 _NODE_ONLY_HERE = (
-    "pinned_bootstrap_servers", "has_vote", "kill", "crash", "wipe", "restart", "freeze", "thaw", "stats", "logs",
+    "pinned_bootstrap_servers", "has_vote", "kill", "crash", "wipe", "readmit", "restart", "freeze", "thaw",
+    "stats", "logs",
 )  # fmt: skip
-_CLUSTER_ONLY_HERE = ("cut", "isolate", "delay", "drop", "recover", "power_cut", "transfer_leader", "stats", "logs")
+_CLUSTER_ONLY_HERE = (
+    "cut", "isolate", "delay", "drop", "recover", "power_cut", "transfer_leader", "add_node", "remove_node", "stats",
+    "logs",
+)  # fmt: skip
 
 
 def _skip(name: str) -> NoReturn:

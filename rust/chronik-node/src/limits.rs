@@ -113,6 +113,9 @@ pub const TRANSFER_PATIENCE: Duration = Duration::from_millis(500);
 /// Longest time a stopping node waits for others to take over what it leads.
 pub const HAND_OVER_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How long the replicas of a node that leaves the cluster may take to move away.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(120);
+
 // ---- compaction --------------------------------------------------------------------------------------------------
 
 /// What a compaction reads and writes before it looks whether it may go on.

@@ -131,3 +131,13 @@ fn impossible_calls_are_refused() {
     cluster.stop().unwrap();
     assert!(said(cluster.recover()).contains("is stopped"));
 }
+
+#[test]
+fn nodes_come_and_go() {
+    scenarios::nodes_come_and_go(CARRIED);
+}
+
+#[test]
+fn a_lost_disk_is_admitted_again() {
+    scenarios::a_lost_disk_is_admitted_again(CARRIED);
+}

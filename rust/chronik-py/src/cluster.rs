@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chronik_node::{ClusterError, ClusterOptions, Durability, NodeId, PartitionLeader, Transport, Unsynced};
+use chronik_node::{
+    ClusterError, ClusterOptions, Durability, NewNode, NodeId, PartitionLeader, Transport, Unsynced,
+};
 use pyo3::prelude::*;
 
 use crate::crossing::{self, Owner};
@@ -235,6 +237,22 @@ impl Cluster {
     /// All nodes lose their unsynced bytes and start again.
     fn power_cut(&self, py: Python<'_>) -> PyResult<()> {
         self.call(py, chronik_node::Cluster::power_cut)
+    }
+
+    /// A new node joins; its id.
+    fn add_node(&self, py: Python<'_>, rack: Option<String>, port: Option<u16>) -> PyResult<i32> {
+        let newcomer = NewNode { rack, port };
+        self.call(py, |cluster| cluster.add_node(&newcomer)).map(|node| node.0)
+    }
+
+    /// A node leaves for good, its replicas first.
+    fn remove_node(&self, py: Python<'_>, node: i32) -> PyResult<()> {
+        self.call(py, |cluster| cluster.remove_node(NodeId(node)))
+    }
+
+    /// The disk a node runs on takes the place of the one it lost.
+    fn readmit(&self, py: Python<'_>, node: i32) -> PyResult<()> {
+        self.call(py, |cluster| cluster.readmit(NodeId(node)))
     }
 
     /// Stops a node as `kill -9` would, unsynced bytes kept by the system.

@@ -9,7 +9,7 @@ use chronik_broker::coord::Topic;
 use chronik_wire::types::{NodeId, PartitionIndex, PartitionKey};
 
 use super::error::ClusterError;
-use super::record::{NodeRecord, Presence};
+use super::record::Presence;
 use super::{Cluster, add_up, timed_out};
 use crate::limits;
 use crate::logs::LogLine;
@@ -32,7 +32,8 @@ pub struct NodeInfo {
     pub running: bool,
     /// Whether it is frozen.
     pub frozen: bool,
-    /// Whether it runs on a disk that the cluster was founded with. On any other it follows without a vote.
+    /// Whether it runs on the disk that the cluster counts on: founded with, joined with or admitted since. On any other
+    /// it follows without a vote.
     pub votes: bool,
 }
 
@@ -51,7 +52,7 @@ impl Cluster {
     /// `host:port` of every node, those that are down included, separated by commas.
     pub fn bootstrap_servers(&self) -> String {
         let servers: Vec<String> = self
-            .nodes
+            .records()
             .iter()
             .map(|record| format!("{}:{}", record.host, record.addresses.ordinary.port()))
             .collect();
@@ -60,14 +61,14 @@ impl Cluster {
 
     /// The ids of all nodes, in order.
     pub fn node_ids(&self) -> Vec<NodeId> {
-        self.nodes.iter().map(NodeRecord::node).collect()
+        self.records().iter().map(|record| record.node()).collect()
     }
 
     /// One node.
     pub fn node(&self, node: NodeId) -> Result<NodeInfo, ClusterError> {
         let record = self.record(node)?;
         let (running, frozen, votes) = match &*record.presence() {
-            Presence::Running { frozen, state } => (true, *frozen, state.is_member()),
+            Presence::Running { frozen, state } => (true, *frozen, state.has_vote()),
             Presence::Down(_) => (false, false, false),
         };
         Ok(NodeInfo {
@@ -136,7 +137,7 @@ impl Cluster {
     /// The counters of all nodes, added up.
     pub fn stats(&self) -> BTreeMap<String, u64> {
         let mut sum = BTreeMap::new();
-        for record in &self.nodes {
+        for record in self.records() {
             add_up(&mut sum, record.setup.counters.snapshot());
         }
         sum
@@ -192,7 +193,7 @@ impl Cluster {
     }
 
     pub(super) fn awake_states(&self) -> Vec<Arc<NodeState>> {
-        self.nodes.iter().filter_map(NodeRecord::awake).collect()
+        self.records().iter().filter_map(|record| record.awake()).collect()
     }
 }
 

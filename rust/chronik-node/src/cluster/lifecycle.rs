@@ -20,7 +20,7 @@ use crate::shard::seat::SeatPlan;
 
 /// How a node goes down.
 #[derive(Debug, Clone, Copy)]
-enum End {
+pub(super) enum End {
     /// The process dies: what the operating system has taken survives.
     Kill,
     /// The machine dies: unsynced bytes go the given way.
@@ -32,7 +32,7 @@ enum End {
 impl Cluster {
     /// First start of all nodes: replicas, peers, brokers, the controller, and only then the doors.
     pub(super) fn start_all(&self, bound: Vec<HeldPorts>) -> Result<(), ClusterError> {
-        let nodes: Vec<&NodeRecord> = self.nodes.iter().collect();
+        let nodes = self.records();
         let doors = self.seat(&nodes, bound)?;
         self.start_brokers(self.node_ids())?;
         self.await_joined(limits::START_TIMEOUT)?;
@@ -47,7 +47,7 @@ impl Cluster {
 
     /// Starts nodes that are down, all at one instant, on their disks and addresses. Returns when they accept clients
     /// and, if a majority runs and no link is faulty, know each other.
-    pub(super) fn start_together(&self, records: &[&NodeRecord]) -> Result<(), ClusterError> {
+    pub(super) fn start_together(&self, records: &[Arc<NodeRecord>]) -> Result<(), ClusterError> {
         let held = records.iter().map(|record| held_ports(record)).collect::<Result<Vec<_>, _>>()?;
         let doors = self.seat(records, held)?;
         let ids: Vec<NodeId> = records.iter().map(|record| record.node()).collect();
@@ -82,8 +82,8 @@ impl Cluster {
     /// link is faulty, the others know it.
     pub fn restart(&self, node: NodeId) -> Result<(), ClusterError> {
         let record = self.record(node)?;
-        let held = held_ports(record)?;
-        for doors in self.seat(&[record], vec![held])? {
+        let held = held_ports(&record)?;
+        for doors in self.seat(&[Arc::clone(&record)], vec![held])? {
             self.start_brokers(vec![node])?;
             self.open_doors(node, doors)?;
         }
@@ -94,14 +94,13 @@ impl Cluster {
     }
 
     /// Whether every running node can be expected to hear of every other.
-    fn expects_all_to_join(&self) -> bool {
-        let votes = |record: &&NodeRecord| record.awake().is_some_and(|state| state.is_member());
-        let voters = self.nodes.iter().filter(votes).count();
-        let frozen = self
-            .nodes
-            .iter()
-            .any(|record| matches!(*record.presence(), Presence::Running { frozen: true, .. }));
-        2 * voters > self.nodes.len() && !frozen && !self.links_faulty.load(Ordering::Relaxed)
+    pub(super) fn expects_all_to_join(&self) -> bool {
+        let records = self.records();
+        let votes = |record: &&Arc<NodeRecord>| record.awake().is_some_and(|state| state.has_vote());
+        let voters = records.iter().filter(votes).count();
+        let frozen =
+            records.iter().any(|record| matches!(*record.presence(), Presence::Running { frozen: true, .. }));
+        2 * voters > records.len() && !frozen && !self.links_faulty.load(Ordering::Relaxed)
     }
 
     /// Stops a node where it stands, as SIGSTOP does: its sockets stay open and nothing is read, sent or timed.
@@ -118,7 +117,7 @@ impl Cluster {
     /// Returns when they are a cluster again. Nodes that were down stay down.
     pub fn power_cut(&self) -> Result<(), ClusterError> {
         let running = self.take_all_down()?;
-        for record in &self.nodes {
+        for record in self.records() {
             record.disk.crash(Unsynced::Drop, os_random_u64());
             record.say("without power");
         }
@@ -126,9 +125,9 @@ impl Cluster {
     }
 
     /// Ends all nodes at one instant. Returns those that ran.
-    pub(super) fn take_all_down(&self) -> Result<Vec<&NodeRecord>, ClusterError> {
-        let runs = |record: &&NodeRecord| matches!(*record.presence(), Presence::Running { .. });
-        let running: Vec<&NodeRecord> = self.nodes.iter().filter(runs).collect();
+    pub(super) fn take_all_down(&self) -> Result<Vec<Arc<NodeRecord>>, ClusterError> {
+        let runs = |record: &Arc<NodeRecord>| matches!(*record.presence(), Presence::Running { .. });
+        let running: Vec<Arc<NodeRecord>> = self.records().into_iter().filter(runs).collect();
         self.ask_every_shard("the end of all nodes", |shard| {
             Box::pin(async move {
                 for seat in shard.take_all() {
@@ -142,7 +141,7 @@ impl Cluster {
         Ok(running)
     }
 
-    fn take_down(&self, node: NodeId, end: End) -> Result<(), ClusterError> {
+    pub(super) fn take_down(&self, node: NodeId, end: End) -> Result<(), ClusterError> {
         let record = self.record(node)?;
         let mut presence = record.presence();
         if !matches!(*presence, Presence::Running { .. }) {
@@ -212,7 +211,11 @@ impl Cluster {
     ///
     /// All are seated at one instant of their shard: the replica that campaigns at once finds the others there. Shard 0
     /// comes last: with it the metadata group and the peers begin to move.
-    fn seat(&self, records: &[&NodeRecord], held: Vec<HeldPorts>) -> Result<Vec<DoorStart>, ClusterError> {
+    pub(super) fn seat(
+        &self,
+        records: &[Arc<NodeRecord>],
+        held: Vec<HeldPorts>,
+    ) -> Result<Vec<DoorStart>, ClusterError> {
         let mut plans = Vec::with_capacity(records.len());
         let mut peers = Vec::with_capacity(records.len());
         let mut doors = Vec::with_capacity(records.len());
@@ -240,27 +243,22 @@ impl Cluster {
     }
 
     fn peer_plan(&self, record: &NodeRecord, incarnation: u64) -> PeerPlan {
-        let others = self.nodes.iter().filter(|other| other.node() != record.node());
+        let records = self.records();
+        let others = records.iter().filter(|other| other.node() != record.node());
         let addresses = others.filter_map(|other| Some((other.node(), other.addresses.peer?.to_string())));
         PeerPlan {
-            cluster_key: self.cluster_key(),
+            cluster_key: self.cluster_key,
             node: record.node(),
             incarnation,
             addresses: addresses.collect(),
         }
     }
 
-    /// Nodes of two clusters of one process must not mistake each other after a port changed hands.
-    fn cluster_key(&self) -> u128 {
-        let ports = self.nodes.iter().map(|record| u128::from(record.addresses.ordinary.port()));
-        ports.fold(u128::from(self.seed), |key, port| key.rotate_left(17) ^ port)
-    }
-
-    fn start_brokers(&self, nodes: Vec<NodeId>) -> Result<(), ClusterError> {
+    pub(super) fn start_brokers(&self, nodes: Vec<NodeId>) -> Result<(), ClusterError> {
         self.on_every_shard(move |shard| nodes.iter().for_each(|node| launch::start_broker(shard, *node)))
     }
 
-    fn open_doors(&self, node: NodeId, doors: DoorStart) -> Result<(), ClusterError> {
+    pub(super) fn open_doors(&self, node: NodeId, doors: DoorStart) -> Result<(), ClusterError> {
         let admission = Arc::clone(&self.admission);
         self.ask(0, "opening the doors of a node", move |shard| {
             launch::ready(launch::open_doors(&shard, node, doors, &admission))
@@ -268,7 +266,7 @@ impl Cluster {
         .map_err(|source| ClusterError::System { what: "a listening socket", source })
     }
 
-    fn await_joined(&self, limit: Duration) -> Result<(), ClusterError> {
+    pub(super) fn await_joined(&self, limit: Duration) -> Result<(), ClusterError> {
         let joined = self.ask(0, "the nodes finding each other", move |shard| {
             Box::pin(async move {
                 let found = shard.find(limit, |shard| launch::all_joined(shard).then_some(())).await;

@@ -8,6 +8,7 @@ mod error;
 mod faults;
 mod inspect;
 mod lifecycle;
+mod membership;
 mod options;
 mod record;
 mod snapshots;
@@ -15,7 +16,7 @@ mod topics;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -23,12 +24,12 @@ use std::time::{Duration, Instant};
 use chronik_broker::LocalFuture;
 use chronik_broker::coord::config_catalogue;
 use chronik_wire::types::NodeId;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 pub(crate) use self::disk::open_data_dir;
 pub use self::error::ClusterError;
 pub use self::inspect::{NodeInfo, PartitionLeader};
-pub use self::options::{ClusterOptions, Durability, Transport, Unsynced};
+pub use self::options::{ClusterOptions, Durability, NewNode, Transport, Unsynced};
 use self::record::NodeRecord;
 pub use self::snapshots::Snapshot;
 use crate::admission::{Admission, Clients};
@@ -49,7 +50,13 @@ pub struct Cluster {
     warnings: Vec<String>,
     clock: Clock,
     ports: Arc<[Arc<ShardPort>]>,
-    nodes: Vec<NodeRecord>,
+    options: ClusterOptions,
+    /// Kafka configuration, checked by the catalogue.
+    config: BTreeMap<String, String>,
+    nodes: RwLock<Vec<Arc<NodeRecord>>>,
+    /// The id of the next node that joins: none is given twice.
+    next_node: AtomicI32,
+    cluster_key: u128,
     admission: Arc<Admission>,
     log: Arc<NodeLog>,
     /// Set while any link has a fault: then nobody can be expected to hear of everybody.
@@ -96,20 +103,26 @@ impl Cluster {
             seed,
             ports: Arc::clone(&ports),
         };
+        let cluster_key = cluster_key(seed, &nodes);
+        let next_node = AtomicI32::new(options.first_node_id + options.nodes as i32);
         let cluster = Cluster {
             name,
             seed,
             warnings,
             clock,
             ports,
-            nodes,
+            options,
+            config,
+            nodes: RwLock::new(nodes.into_iter().map(Arc::new).collect()),
+            next_node,
+            cluster_key,
             admission: Admission::new(Clients::InThisProcess),
             log: Arc::clone(&log),
             links_faulty: AtomicBool::new(false),
             threads: Mutex::new(Vec::new()),
             first_state: OnceLock::new(),
         };
-        for index in 0..options.shards {
+        for index in 0..cluster.ports.len() {
             let thread = ShardThread::start(index, &cluster.name, shard_config.clone())
                 .map_err(|source| ClusterError::System { what: "a thread", source })?;
             cluster.threads.lock().push(thread);
@@ -146,7 +159,7 @@ impl Cluster {
         for mut thread in threads {
             ended &= thread.stop(deadline.saturating_duration_since(Instant::now()));
         }
-        for node in &self.nodes {
+        for node in self.records() {
             node.forget();
         }
         ended
@@ -179,9 +192,16 @@ impl Cluster {
         })
     }
 
-    fn record(&self, node: NodeId) -> Result<&NodeRecord, ClusterError> {
-        self.nodes.iter().find(|record| record.node() == node).ok_or_else(|| {
-            let known: Vec<String> = self.nodes.iter().map(|record| record.node().to_string()).collect();
+    /// The nodes as they are now, by id.
+    fn records(&self) -> Vec<Arc<NodeRecord>> {
+        self.nodes.read().clone()
+    }
+
+    fn record(&self, node: NodeId) -> Result<Arc<NodeRecord>, ClusterError> {
+        let records = self.records();
+        let found = records.iter().find(|record| record.node() == node).cloned();
+        found.ok_or_else(|| {
+            let known: Vec<String> = records.iter().map(|record| record.node().to_string()).collect();
             ClusterError::UnknownNode { node, known: known.join(", ") }
         })
     }
@@ -231,6 +251,12 @@ impl Drop for Cluster {
             tracing::warn!("a dropped cluster did not end in time; its threads are left behind");
         }
     }
+}
+
+/// Nodes of two clusters of one process must not mistake each other after a port changed hands.
+fn cluster_key(seed: u64, nodes: &[NodeRecord]) -> u128 {
+    let ports = nodes.iter().map(|record| u128::from(record.addresses.ordinary.port()));
+    ports.fold(u128::from(seed), |key, port| key.rotate_left(17) ^ port)
 }
 
 fn timed_out(what: &str, limit: Duration, hint: &'static str) -> ClusterError {

@@ -121,7 +121,23 @@ pub(crate) fn with_in_process_defaults(mut config: BTreeMap<String, String>) -> 
     config
 }
 
+/// A node that joins a running cluster.
+#[derive(Debug, Clone, Default)]
+pub struct NewNode {
+    /// Its rack; `None` for one of its own.
+    pub rack: Option<String>,
+    /// Its Kafka port; `None` lets the system choose.
+    pub port: Option<u16>,
+}
+
 impl ClusterOptions {
+    /// The nodes that the cluster begins with.
+    pub(crate) fn founders(&self) -> Vec<chronik_wire::types::NodeId> {
+        (0..self.nodes as i32)
+            .map(|number| chronik_wire::types::NodeId(self.first_node_id + number))
+            .collect()
+    }
+
     pub(crate) fn check(&self) -> Result<(), ClusterError> {
         let invalid = |text: String| Err(ClusterError::InvalidOption(text));
         if !(1..=limits::NODES_MAX).contains(&self.nodes) {

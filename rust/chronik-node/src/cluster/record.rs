@@ -12,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::disk::NodeDisk;
 use super::error::ClusterError;
-use super::options::{ClusterOptions, Durability, Transport};
+use super::options::{ClusterOptions, Durability, NewNode, Transport};
 use crate::launch::{DoorStart, NodeSetup};
 use crate::logs::{LogScope, NodeLog};
 use crate::ports::BoundPort;
@@ -114,60 +114,74 @@ pub(crate) fn prepare(
     seed: u64,
     config: &BTreeMap<String, String>,
 ) -> Result<(Vec<NodeRecord>, Vec<HeldPorts>), ClusterError> {
-    let ids: Vec<NodeId> =
-        (0..options.nodes as i32).map(|number| NodeId(options.first_node_id + number)).collect();
-    let mut records = Vec::with_capacity(ids.len());
-    let mut bound = Vec::with_capacity(ids.len());
-    for (place, node) in ids.iter().enumerate() {
-        let port = options.ports.as_ref().and_then(|ports| ports.get(place)).copied().unwrap_or(0);
-        let held = HeldPorts {
-            doors: DoorStart { ordinary: bind(&options.host, port)?, pinned: Some(bind(&options.host, 0)?) },
-            peer: match options.transport {
-                Transport::InProcess => None,
-                Transport::Tcp => Some(bind(&options.host, 0)?),
-            },
-        };
-        let ordinary = held.doors.ordinary.address();
-        let pinned = held.doors.pinned.as_ref().map_or(ordinary, BoundPort::address);
-        let addresses = Addresses { ordinary, pinned, peer: held.peer.as_ref().map(BoundPort::address) };
-        let folder = options.data_dir.as_ref().map(|folder| folder.join(format!("node-{node}")));
-        let disk = match &folder {
-            None => NodeDisk::memory(),
-            Some(folder) => NodeDisk::files(folder.clone())?,
-        };
-        let sync = match (options.durability, &disk) {
-            (Durability::Os, _) => SyncMode::Never,
-            (Durability::Fsync, NodeDisk::Memory(_)) => SyncMode::Inline,
-            (Durability::Fsync, NodeDisk::Files { .. }) => SyncMode::Deferred,
-        };
-        let default_rack = || format!("rack-{}", place + 1);
-        let rack =
-            options.racks.as_ref().and_then(|racks| racks.get(place)).cloned().unwrap_or_else(default_rack);
-        let endpoint = |address: SocketAddr| Endpoint { host: options.host.clone(), port: address.port() };
-        let setup = NodeSetup {
-            node: *node,
-            voters: ids.clone(),
-            advertised: endpoint(addresses.ordinary),
-            pinned: Some(endpoint(addresses.pinned)),
-            rack: Some(rack.clone()),
-            config: BTreeMap::new(),
-            fetch_from_followers: options.fetch_from_followers,
-            gate_cap_ms: options.gate_cap_ms,
-            gate: options.gate_mode(),
-            profile: options.profile,
-            sync,
-            seed: seed.wrapping_add(place as u64),
-            disk: disk.handle(),
-            counters: NodeCounters::default(),
-            log: NodeLog::new(cluster, Some(*node)),
-        }
-        .with_config(config.clone())
-        .with_folder(folder.as_deref());
-        let presence = Mutex::new(Presence::Down(None));
-        records.push(NodeRecord { setup, rack, host: options.host.clone(), addresses, disk, presence });
+    let founders = options.founders();
+    let mut records = Vec::with_capacity(founders.len());
+    let mut bound = Vec::with_capacity(founders.len());
+    for (place, node) in founders.iter().enumerate() {
+        let port = options.ports.as_ref().and_then(|ports| ports.get(place)).copied();
+        let rack = options.racks.as_ref().and_then(|racks| racks.get(place)).cloned();
+        let newcomer = NewNode { rack, port };
+        let (record, held) = prepare_node(*node, &newcomer, options, cluster, seed, config)?;
+        records.push(record);
         bound.push(held);
     }
     Ok((records, bound))
+}
+
+/// Everything about one node that can be known before it runs.
+pub(crate) fn prepare_node(
+    node: NodeId,
+    newcomer: &NewNode,
+    options: &ClusterOptions,
+    cluster: &str,
+    seed: u64,
+    config: &BTreeMap<String, String>,
+) -> Result<(NodeRecord, HeldPorts), ClusterError> {
+    let place = node.0 - options.first_node_id;
+    let port = newcomer.port.unwrap_or(0);
+    let held = HeldPorts {
+        doors: DoorStart { ordinary: bind(&options.host, port)?, pinned: Some(bind(&options.host, 0)?) },
+        peer: match options.transport {
+            Transport::InProcess => None,
+            Transport::Tcp => Some(bind(&options.host, 0)?),
+        },
+    };
+    let ordinary = held.doors.ordinary.address();
+    let pinned = held.doors.pinned.as_ref().map_or(ordinary, BoundPort::address);
+    let addresses = Addresses { ordinary, pinned, peer: held.peer.as_ref().map(BoundPort::address) };
+    let folder = options.data_dir.as_ref().map(|folder| folder.join(format!("node-{node}")));
+    let disk = match &folder {
+        None => NodeDisk::memory(),
+        Some(folder) => NodeDisk::files(folder.clone())?,
+    };
+    let sync = match (options.durability, &disk) {
+        (Durability::Os, _) => SyncMode::Never,
+        (Durability::Fsync, NodeDisk::Memory(_)) => SyncMode::Inline,
+        (Durability::Fsync, NodeDisk::Files { .. }) => SyncMode::Deferred,
+    };
+    let rack = newcomer.rack.clone().unwrap_or_else(|| format!("rack-{}", place + 1));
+    let endpoint = |address: SocketAddr| Endpoint { host: options.host.clone(), port: address.port() };
+    let setup = NodeSetup {
+        node,
+        voters: options.founders(),
+        advertised: endpoint(addresses.ordinary),
+        pinned: Some(endpoint(addresses.pinned)),
+        rack: Some(rack.clone()),
+        config: BTreeMap::new(),
+        fetch_from_followers: options.fetch_from_followers,
+        gate_cap_ms: options.gate_cap_ms,
+        gate: options.gate_mode(),
+        profile: options.profile,
+        sync,
+        seed: seed.wrapping_add(place as u64),
+        disk: disk.handle(),
+        counters: NodeCounters::default(),
+        log: NodeLog::new(cluster, Some(node)),
+    }
+    .with_config(config.clone())
+    .with_folder(folder.as_deref());
+    let presence = Mutex::new(Presence::Down(None));
+    Ok((NodeRecord { setup, rack, host: options.host.clone(), addresses, disk, presence }, held))
 }
 
 /// Binds, and says what went wrong in the words of a user.

@@ -34,7 +34,8 @@ impl Cluster {
     /// The cluster keeps its data in files.
     pub fn snapshot(&self) -> Result<Arc<Snapshot>, ClusterError> {
         self.stand_still(true)?;
-        let nodes = self.nodes.iter().map(|record| {
+        let records = self.records();
+        let nodes = records.iter().map(|record| {
             let ran = matches!(*record.presence(), Presence::Running { .. });
             Ok((record.node(), NodeImage { disk: record.disk.image()?, ran }))
         });
@@ -54,18 +55,19 @@ impl Cluster {
             return Err(ClusterError::ForeignSnapshot { of: listed(&ids), has: listed(&self.node_ids()) });
         }
         self.take_all_down()?;
-        for (record, image) in self.nodes.iter().zip(snapshot.nodes.values()) {
+        for (record, image) in self.records().iter().zip(snapshot.nodes.values()) {
             record.disk.load(&image.disk)?;
             record.say("put back to an earlier state");
         }
-        let runs = |record: &&NodeRecord| snapshot.nodes.get(&record.node()).is_some_and(|image| image.ran);
-        self.start_together(&self.nodes.iter().filter(runs).collect::<Vec<_>>())
+        let runs =
+            |record: &Arc<NodeRecord>| snapshot.nodes.get(&record.node()).is_some_and(|image| image.ran);
+        self.start_together(&self.records().into_iter().filter(runs).collect::<Vec<_>>())
     }
 
     /// Puts the cluster back to how it was when it had started: without topics, groups or transactions.
     ///
     /// # Errors
-    /// The cluster keeps its data in files, or nodes came or went since.
+    /// The cluster keeps its data in files, or nodes joined or left since.
     pub fn reset(&self) -> Result<(), ClusterError> {
         let first = self.first_state.get().map(Arc::clone);
         self.restore(&*first.ok_or(ClusterError::NotInMemory)?)
@@ -74,8 +76,9 @@ impl Cluster {
     /// Lets every node stand still between two messages, or go on. Nodes that are frozen on request stay so.
     fn stand_still(&self, still: bool) -> Result<(), ClusterError> {
         let frozen =
-            |record: &&NodeRecord| matches!(*record.presence(), Presence::Running { frozen: true, .. });
-        let kept: Vec<NodeId> = self.nodes.iter().filter(frozen).map(NodeRecord::node).collect();
+            |record: &&Arc<NodeRecord>| matches!(*record.presence(), Presence::Running { frozen: true, .. });
+        let records = self.records();
+        let kept: Vec<NodeId> = records.iter().filter(frozen).map(|record| record.node()).collect();
         self.on_every_shard(move |shard| {
             let now_ms = shard.clock().now_ms();
             for seat in shard.seats().into_iter().filter(|seat| !kept.contains(&seat.node)) {

@@ -188,7 +188,8 @@ impl Shard {
                 (a, b) => a.or(b),
             }
         };
-        if seats.iter().any(|seat| seat.state.config.voters.len() > 1) {
+        let several = |seat: &Rc<Seat>| seat.state.config.voters.len() > 1;
+        if seats.len() > 1 || seats.iter().any(several) {
             sooner(Some(strikes.beat_ms));
         }
         if !seats.is_empty() {

@@ -1,7 +1,7 @@
 //! What must hold whatever carries the messages between nodes: one body per claim, run over every transport.
 #![allow(unreachable_pub)]
 
-use chronik_node::{Cluster, NodeId, Transport, Unsynced};
+use chronik_node::{Cluster, NewNode, NodeId, Transport, Unsynced};
 use chronik_wire::error_code::ErrorCode;
 
 use crate::support::{Client, assert_quiet, eventually, fetch_request, produce_acked, start, with_topic};
@@ -197,6 +197,44 @@ pub fn a_wiped_node_follows_without_a_vote(carried: Carried) {
     cluster.restart(other).unwrap();
     let offset = produce_acked(&cluster, "t", b"after");
     readable_everywhere(&cluster, offset + 1);
+}
+
+/// A node joins, another leaves with its replicas moving to it, and a founder's loss is then survived.
+pub fn nodes_come_and_go(carried: Carried) {
+    let cluster = carried.cluster();
+    assert_eq!(produce_acked(&cluster, "t", b"before"), 0);
+    let joined = cluster.add_node(&NewNode::default()).unwrap();
+    assert!(cluster.node(joined).unwrap().votes && cluster.node_ids().len() == 4);
+    let leaver = cluster.leader("t", 0).unwrap();
+    cluster.remove_node(leaver).unwrap();
+    assert!(cluster.node(leaver).is_err() && cluster.node_ids().len() == 3);
+    assert_eq!(produce_acked(&cluster, "t", b"after"), 1);
+    readable_everywhere(&cluster, 2);
+    let replicas = [cluster.leader("t", 0).unwrap()].into_iter().chain(cluster.followers("t", 0).unwrap());
+    assert!(replicas.into_iter().any(|node| node == joined), "nothing moved to the new node");
+    let founder = cluster.node_ids()[0];
+    cluster.kill(founder).unwrap();
+    assert_eq!(produce_acked(&cluster, "t", b"two of three"), 2);
+    cluster.restart(founder).unwrap();
+    readable_everywhere(&cluster, 3);
+    assert_ne!(cluster.add_node(&NewNode::default()).unwrap(), leaver, "an id was given twice");
+}
+
+/// A lost disk gets its vote back; then another node may die.
+pub fn a_lost_disk_is_admitted_again(carried: Carried) {
+    let cluster = carried.cluster();
+    assert_eq!(produce_acked(&cluster, "t", b"before"), 0);
+    let followers = cluster.followers("t", 0).unwrap();
+    let (wiped, other) = (followers[0], followers[1]);
+    cluster.wipe(wiped).unwrap();
+    cluster.restart(wiped).unwrap();
+    assert!(!cluster.node(wiped).unwrap().votes);
+    cluster.readmit(wiped).unwrap();
+    assert!(cluster.node(wiped).unwrap().votes);
+    cluster.kill(other).unwrap();
+    assert_eq!(produce_acked(&cluster, "t", b"two of three"), 1);
+    cluster.restart(other).unwrap();
+    readable_everywhere(&cluster, 2);
 }
 
 /// Faulty links delay and lose messages; acknowledged records stay readable everywhere.

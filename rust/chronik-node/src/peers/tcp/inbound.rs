@@ -69,11 +69,13 @@ async fn serve(peers: &Peers, mut stream: TcpStream, shard: &Weak<Shard>) -> Res
         }
         Err(_) => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
     };
-    let Some(newest) = peers.newest_inbound.get(&from) else { return Ok(()) };
     let number = peers.next_inbound.replace(peers.next_inbound.get() + 1);
-    newest.send_replace(number);
-    let mut newest = newest.subscribe();
-    if let Some(outbound) = peers.outbound.get(&from) {
+    let newest = peers.newest_inbound.borrow().get(&from).map(|newest| {
+        newest.send_replace(number);
+        newest.subscribe()
+    });
+    let Some(mut newest) = newest else { return Ok(()) };
+    if let Some(outbound) = peers.outbound.borrow().get(&from) {
         outbound.peer_is_there();
     }
     let mut input = Input::for_peer(FrameLimits { max_frame_bytes: limits::PEER_FRAME_BYTES_MAX });
@@ -109,7 +111,7 @@ async fn greet(peers: &Peers, stream: &mut TcpStream) -> Result<NodeId, HelloErr
     // Our own hello goes out in any case: the caller then sees for itself what does not fit.
     own.send(stream).await?;
     own.check(&theirs)?;
-    if !plan.addresses.contains_key(&theirs.from) {
+    if !peers.newest_inbound.borrow().contains_key(&theirs.from) {
         return Err(HelloError::ForeignCluster { from: theirs.from });
     }
     Ok(theirs.from)

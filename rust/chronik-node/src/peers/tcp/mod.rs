@@ -10,7 +10,7 @@ mod outbound;
 #[cfg(feature = "testing")]
 pub(crate) use hello::Hello;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -42,10 +42,10 @@ pub(crate) struct PeerPlan {
 pub(crate) struct Peers {
     plan: PeerPlan,
     counters: Arc<EdgeCounters>,
-    outbound: BTreeMap<NodeId, Rc<Outbound>>,
+    outbound: RefCell<BTreeMap<NodeId, Rc<Outbound>>>,
     /// Newest inbound connection per peer: an older one ends, so that order is kept over a reconnect, and a peer that
     /// vanished without a word leaves nothing behind.
-    newest_inbound: BTreeMap<NodeId, watch::Sender<u64>>,
+    newest_inbound: RefCell<BTreeMap<NodeId, watch::Sender<u64>>>,
     inbound_open: Cell<usize>,
     next_inbound: Cell<u64>,
 }
@@ -59,34 +59,43 @@ impl Peers {
         counters: Arc<EdgeCounters>,
         shard: Weak<Shard>,
     ) -> Rc<Peers> {
-        let outbound =
-            plan.addresses.iter().map(|(peer, address)| (*peer, Outbound::new(*peer, address.clone())));
+        let addresses = plan.addresses.clone();
         let peers = Rc::new(Peers {
-            outbound: outbound.collect(),
-            newest_inbound: plan.addresses.keys().map(|peer| (*peer, watch::Sender::new(0))).collect(),
+            outbound: RefCell::default(),
+            newest_inbound: RefCell::default(),
             inbound_open: Cell::new(0),
             next_inbound: Cell::new(1),
             plan,
             counters,
         });
-        for outbound in peers.outbound.values() {
-            life.spawn(outbound::run(Rc::clone(outbound), Rc::clone(&peers)));
+        for (peer, address) in addresses {
+            peers.meet(peer, address, life);
         }
         life.spawn(inbound::accept(Rc::clone(&peers), listener, Rc::clone(life), shard));
         peers
     }
 
+    /// From now on this peer is called, and answered when it calls. One that is known already is left as it is.
+    pub(crate) fn meet(self: &Rc<Self>, peer: NodeId, address: String, life: &Rc<Life>) {
+        self.newest_inbound.borrow_mut().entry(peer).or_insert_with(|| watch::Sender::new(0));
+        let mut all = self.outbound.borrow_mut();
+        if let std::collections::btree_map::Entry::Vacant(place) = all.entry(peer) {
+            let outbound = place.insert(Outbound::new(peer, address));
+            life.spawn(outbound::run(Rc::clone(outbound), Rc::clone(self)));
+        }
+    }
+
     /// The peer is known to be dead: what its connection still holds is not heard any more. A leader that speaks after
     /// its death would keep the others from electing a new one.
     pub(crate) fn hang_up(&self, peer: NodeId) {
-        if let Some(newest) = self.newest_inbound.get(&peer) {
+        if let Some(newest) = self.newest_inbound.borrow().get(&peer) {
             newest.send_replace(self.next_inbound.replace(self.next_inbound.get() + 1));
         }
     }
 
     /// Queues a message for a peer.
     pub(crate) fn send(&self, to: NodeId, message: &PeerMessage) {
-        let queued = self.outbound.get(&to).is_some_and(|outbound| outbound.push(message));
+        let queued = self.outbound.borrow().get(&to).is_some_and(|outbound| outbound.push(message));
         if !queued {
             self.counters.peer_messages_dropped.add(1);
         }
