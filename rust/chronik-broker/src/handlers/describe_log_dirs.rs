@@ -30,7 +30,7 @@ pub(crate) async fn handle(
     });
     let image = context.broker.node.image();
     let mut topics: BTreeMap<String, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
-    for held in context.broker.hosts.ask_each(|host| replicas(host)) {
+    for held in context.broker.hosts.ask_each(replicas) {
         // A shard that is gone holds nothing any more: the node is stopping.
         for (key, replica) in held.await.unwrap_or_default() {
             let Some(topic) = image.topic_by_id(key.topic) else { continue };

@@ -89,7 +89,7 @@ async fn describe(
         let answer = broker.answer_of_node::<DescribeQuorumRequest>(asked, VERSION, deadline_ms).await?;
         return Some(answer).filter(|answer| !answer.error_code.is_error());
     }
-    let quorum = broker.hosts.with(PartitionKey::META, |host| Quorum::of(host)).await.ok()??;
+    let quorum = broker.hosts.with(PartitionKey::META, Quorum::of).await.ok()??;
     Some(quorum.shown(broker.node.image(), leader, broker.world.wall_ms()))
 }
 

@@ -64,8 +64,7 @@ fn check(acl: &Acl) -> Result<(), ItemError> {
 pub(crate) fn delete(state: &mut State, filters: &[AclFilter]) -> Vec<Vec<Acl>> {
     let one = |filter: &AclFilter| {
         let matching: Vec<Acl> = state.image.acls.iter().filter(|acl| filter.matches(acl)).cloned().collect();
-        let acls = Arc::make_mut(&mut state.image.acls);
-        matching.iter().for_each(|acl| drop(acls.remove(acl)));
+        Arc::make_mut(&mut state.image.acls).retain(|acl| !filter.matches(acl));
         matching
     };
     filters.iter().map(one).collect()
