@@ -94,8 +94,8 @@ class Node:
     def wipe(self) -> None:
         """Takes the node's disk away, and the node with it if it runs; ``restart`` starts it on an empty one.
 
-        From then on, until ``readmit``, the node follows and serves reads without a vote: a cluster of three that lost a disk needs its two
-        other nodes for every acknowledgement and election.
+        From then on, until ``readmit``, the node follows and serves reads without a vote: a cluster of three that lost
+        a disk needs its two other nodes for every acknowledgement and election.
         """
         self._cluster._disturb(f"wipe of node {self._id}").wipe(self._id)
 
