@@ -107,15 +107,10 @@ pub fn read_response_header(reader: &mut Reader, api: ApiKey, version: i16) -> R
     Ok(correlation_id)
 }
 
-/// Reads a request's body, which must fill the rest of the frame. Only ApiVersions may have surplus bytes: old clients
-/// disagree about its version 3.
+/// Reads a request's body. What follows it in the frame is not looked at, as Kafka does not: old clients disagree about
+/// version 3 of ApiVersions, and librdkafka asks for the metadata of all topics with three bytes too many.
 pub fn decode_request<R: Request>(mut reader: Reader, version: i16) -> Result<R, DecodeError> {
-    let body = R::decode(&mut reader, version)?;
-    if R::KEY != ApiKey::ApiVersions {
-        reader.at(R::NAME);
-        reader.finish()?;
-    }
-    Ok(body)
+    R::decode(&mut reader, version)
 }
 
 /// A whole request as pieces to send, length first.

@@ -1,7 +1,6 @@
 //! ApiVersions (key 18), versions 0-4: which APIs and features the broker has.
 //!
-//! The response header is always v0. An unknown version is answered with error 35 and the body of v0. Surplus bytes
-//! after the request are ignored, because old clients disagree about its v3.
+//! The response header is always v0. An unknown version is answered with error 35 and the body of v0.
 
 use crate::error_code::ErrorCode;
 
