@@ -18,12 +18,18 @@ from .program import Event, Program, run
 
 JOIN_SECONDS = 30.0
 PARTITIONS = 4
+# In groups of KIP-848 the broker says how often members report, by default every five seconds.
+QUICK_HEARTBEATS = pytest.mark.chronik(
+    config={"group.consumer.min.heartbeat.interval.ms": 100, "group.consumer.heartbeat.interval.ms": 200}
+)
 GROUP_TOPIC_PARTITIONS = {"partitions": PARTITIONS, "replication_factor": 3}
 
 
 class Client:
     """What all scenarios need of a client."""
 
+    name: str
+    version: str
     recipe: Recipe
     command: list[str]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .builds import python
-from .scenarios import Racks, Writes
+from .scenarios import Administers, Copies, Groups, Racks, Transactions, Writes
 
 
-class TestAiokafka(Writes, Racks):
+class TestAiokafka(Writes, Racks, Groups, Transactions, Copies, Administers):
+    name, version = "aiokafka", "0.14.0"
     recipe = python("with_aiokafka.py")

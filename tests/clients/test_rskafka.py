@@ -11,5 +11,6 @@ pytestmark = pytest.mark.timeout(900)  # the first test may make the program
 
 
 class TestRskafka(Writes, Pinned, Administers):
+    name, version = "rskafka", "0.6.0"
     recipe = rust("with_rskafka")
     steps = ("create", "list", "delete")

@@ -214,11 +214,15 @@ public final class Client {
     }
 
     private Map<String, String> group() {
-        return Map.of(
+        String protocol = System.getProperty("group.protocol", "classic");
+        Map<String, String> options = new HashMap<>(Map.of(
             "group.id", named.get("group"),
-            "heartbeat.interval.ms", "200",
-            "group.protocol", System.getProperty("group.protocol", "classic"),
-            "isolation.level", "read_committed");
+            "group.protocol", protocol,
+            "isolation.level", "read_committed"));
+        if (protocol.equals("classic")) { // in the other the broker says how often
+            options.put("heartbeat.interval.ms", "200");
+        }
+        return options;
     }
 
     private Properties properties(Map<String, String> options) {

@@ -3,7 +3,8 @@
 
 const { Kafka, ConfigResourceTypes, logLevel } = require('kafkajs')
 
-const HEARTBEAT_MS = 200
+// A consumer tells the group that it lives, and hears of a rebalance, between two fetches.
+const QUICK = { heartbeatInterval: 200, maxWaitTimeInMs: 200 }
 const TRANSACTIONS = [['kept', true], ['dropped', false], ['last', true]]
 
 const say = (event, fields = {}) => process.stdout.write(JSON.stringify({ event, ...fields }) + '\n')
@@ -31,6 +32,7 @@ async function read(named) {
     groupId: `${named.topic}-${process.pid}-reader`,
     rackId: named.rack || '',
     readUncommitted: named.isolation !== 'read_committed',
+    ...QUICK,
   })
   await consumer.connect()
   await consumer.subscribe({ topics: [named.topic], fromBeginning: true })
@@ -52,7 +54,7 @@ async function read(named) {
 }
 
 async function member(named) {
-  const consumer = client(named).consumer({ groupId: named.group, heartbeatInterval: HEARTBEAT_MS })
+  const consumer = client(named).consumer({ groupId: named.group, ...QUICK })
   await consumer.connect()
   await consumer.subscribe({ topics: [named.topic], fromBeginning: true })
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) =>
@@ -96,7 +98,7 @@ async function transact(named) {
 async function copy(named) {
   const producer = transactional(named)
   await producer.connect()
-  const consumer = client(named).consumer({ groupId: named.group, heartbeatInterval: HEARTBEAT_MS, readUncommitted: false })
+  const consumer = client(named).consumer({ groupId: named.group, readUncommitted: false, ...QUICK })
   await consumer.connect()
   await consumer.subscribe({ topics: [named.topic], fromBeginning: true })
   let left = Number(named.count)

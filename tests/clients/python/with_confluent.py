@@ -17,6 +17,8 @@ from confluent_kafka.admin import (
 )
 from speech import HEARTBEAT_MS, MEMBER_POLL_MS, TRANSACTIONS, arguments, input_ended, say
 
+PROTOCOL = os.environ.get("GROUP_PROTOCOL", "classic")
+
 
 def produce(bootstrap: str, topic: str, partitions: str, values: str) -> None:
     written: dict[str, Message] = {}
@@ -83,17 +85,17 @@ def member(bootstrap: str, topic: str, group: str) -> None:
 
 
 def group_consumer(bootstrap: str, group: str) -> Consumer:
-    return Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": group,
-            "group.protocol": os.environ.get("GROUP_PROTOCOL", "classic"),
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "heartbeat.interval.ms": HEARTBEAT_MS,
-            "isolation.level": "read_committed",
-        }
-    )
+    options = {
+        "bootstrap.servers": bootstrap,
+        "group.id": group,
+        "group.protocol": PROTOCOL,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+    }
+    if PROTOCOL == "classic":  # in the other the broker says how often
+        options["heartbeat.interval.ms"] = HEARTBEAT_MS
+    return Consumer(options)
 
 
 def transact(bootstrap: str, topic: str, id: str) -> None:

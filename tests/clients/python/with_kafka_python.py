@@ -120,6 +120,7 @@ def copy(bootstrap: str, topic: str, target: str, group: str, id: str, count: st
             {TopicPartition(topic, 0): OffsetAndMetadata(next_offset, "", -1)},
             group if IS_OLD else consumer.group_metadata(),
         )
+        producer.flush()
         if end == "commit":
             producer.commit_transaction()
         else:
@@ -154,7 +155,7 @@ def retention(client: KafkaAdminClient, topic: str) -> str | None:
     described = client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     if IS_OLD:
         return next(entry[1] for entry in described[0].resources[0][4] if entry[0] == "retention.ms")
-    return described
+    return described["topic"][topic]["retention.ms"]["value"]
 
 
 JOBS = {"produce": produce, "read": read, "member": member, "transact": transact, "copy": copy, "admin": admin}
