@@ -7,6 +7,7 @@
 #   make mutants planted bugs, each of which the simulator must find
 #   make chaos   three server processes under kill -9, pauses, cuts and full disks; every answer goes to the checker
 #   make fuzz    the fuzz targets, guided by coverage; needs nightly Rust
+#   make compat  every client, and the suites that some bring themselves; writes target/compat.md
 #
 # Everything is made under this folder: .venv (Python) and target (Rust). Needs a C compiler, Rust and Python 3.10 or
 # newer, no root; clients in Java, Go and JavaScript are tested where these are installed. `make help` lists the smaller
@@ -80,6 +81,10 @@ fuzz: check-tools ## every fuzz target for FUZZ_SECONDS (25); FUZZ_ARGS names so
 .PHONY: chaos
 chaos: install ## five runs of two minutes of chaos on three server processes; CHAOS_ARGS="--runs 1 --seconds 30 --seed 7"
 	cd tests && ../$(BIN)/python -m chaos $(CHAOS_ARGS)
+
+.PHONY: compat
+compat: install clients ## every client and the suites of three of them, against chronik; COMPAT_ARGS="--only rskafka"
+	cd tests && ../$(BIN)/python -m compat $(COMPAT_ARGS)
 
 .PHONY: check-tools
 check-tools: ## what is needed and what is missing
