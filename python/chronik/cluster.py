@@ -266,7 +266,7 @@ class Cluster:
         self._disturb("restore of a snapshot").restore(snapshot)
 
     def reset(self) -> None:
-        """Puts the cluster back to how it was when it had started, in milliseconds: nothing is left of earlier tests."""
+        """Puts the cluster back to how it was when it had started: nothing is left of earlier tests."""
         self._disturb("reset").reset()
 
     # Faults of links.
