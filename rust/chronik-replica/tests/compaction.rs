@@ -289,6 +289,8 @@ fn aborted_records_go_and_committed_ones_stay() {
         world.committed(node).into_iter().map(|value| value.trim_end().to_owned()).collect()
     };
     let before = committed(&mut world, 1);
+    let remembered = |world: &mut World, node| world.host(node).replica(KEY).unwrap().aborted_count();
+    assert_eq!(remembered(&mut world, 1), 10);
     for now_ms in [HOUR_MS, HOUR_MS + 2_000] {
         // The producers' clock is proposed first.
         compact(&mut world, now_ms);
@@ -307,6 +309,10 @@ fn aborted_records_go_and_committed_ones_stay() {
         all_read_the_same(&mut world);
     }
     assert_eq!(world.view(2).last_stable_offset, open_from);
+    assert!(
+        (1..=3).all(|node| remembered(&mut world, node) < 10),
+        "those whose markers are gone are forgotten"
+    );
 }
 
 #[test]

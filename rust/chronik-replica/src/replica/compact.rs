@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use chronik_log::compaction::{AbortedRecords, CompactionDone, CompactionJob, PrefixPlace};
 use chronik_log::{DiskError, LogError, Snapshot};
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::types::{NodeId, Offset};
 use raft::eraftpb::{Message, MessageType};
 
@@ -99,6 +100,7 @@ impl Replica {
         match result.and_then(|done| self.log_mut().finish_compaction(done)) {
             Ok(true) => {
                 shared.counters.compactions.increment();
+                self.forget_compacted_aborts();
                 self.want_compaction(shared);
             }
             // The log went another way meanwhile, or files that the job was to read have gone since.
@@ -109,6 +111,15 @@ impl Replica {
                 self.stop(format!("compaction met damage: {error}"), shared);
             }
             Err(error) => self.stop(format!("compaction failed: {error}"), shared),
+        }
+    }
+
+    /// Aborted transactions whose markers are compacted away are remembered for nobody: their records went with them, here
+    /// and wherever a snapshot of this state is installed together with this log. Or else the list would only grow.
+    fn forget_compacted_aborts(&mut self) {
+        let gone_below = self.log().compacted().map(|compacted| compacted.tombstones_below);
+        if let Some(gone_below) = gone_below.filter(|_| !planted(Mutant::CompactedAbortsTold)) {
+            self.state.aborted.forget_below(gone_below);
         }
     }
 

@@ -128,6 +128,11 @@ impl Replica {
         undecided.max(self.log().log_start()).min(end)
     }
 
+    /// Aborted transactions remembered here, for inspection.
+    pub fn aborted_count(&self) -> usize {
+        self.state.aborted.len()
+    }
+
     pub(crate) fn aborted_transactions(
         &self,
         from: Offset,
