@@ -190,7 +190,7 @@ fn entries_are_kept_once_matched_by_name_and_removed() {
         rig.controller.image().acls.iter().filter(|acl| filter.matches(acl)).cloned().collect::<Vec<_>>()
     };
     assert_eq!(found(acl_kinds::ANY, None).len(), 3);
-    assert_eq!(found(acl_kinds::ANY, Some("ab")), [literal.clone()]);
+    assert_eq!(found(acl_kinds::ANY, Some("ab")), std::slice::from_ref(&literal));
     assert_eq!(found(acl_kinds::MATCH, Some("ab")), [every.clone(), literal.clone(), prefix.clone()]);
     assert_eq!(found(acl_kinds::MATCH, Some("ac")), [every.clone(), prefix.clone()]);
     assert_eq!(found(acl_kinds::PREFIXED, Some("ab")), []);

@@ -7,11 +7,14 @@ use chronik_wire::types::NodeId;
 
 use crate::harness::{Options, TestCluster};
 
+/// A topic, the number of partitions it shall have, and the replicas of the new ones.
+type Wish<'a> = (&'a str, i32, Option<&'a [&'a [i32]]>);
+
 fn grow(
     cluster: &mut TestCluster,
     node: i32,
     version: i16,
-    (name, count, by_hand): (&str, i32, Option<&[&[i32]]>),
+    (name, count, by_hand): Wish<'_>,
     validate_only: bool,
 ) -> ErrorCode {
     let assigned = |nodes: &&[i32]| CreatePartitionsAssignment { broker_ids: nodes.to_vec() };
@@ -67,7 +70,7 @@ fn a_check_foretells_and_changes_nothing() {
 fn bad_growth_gets_kafkas_codes() {
     let mut cluster = TestCluster::start(3, &Options::default());
     cluster.create_topic("t", 2, &[]);
-    let cases: [((&str, i32, Option<&[&[i32]]>), ErrorCode); 5] = [
+    let cases: [(Wish<'_>, ErrorCode); 5] = [
         (("absent", 3, None), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
         (("t", 1, None), ErrorCode::INVALID_PARTITIONS),
         (("t", 4, Some(&[&[1, 2, 3]])), ErrorCode::INVALID_REPLICA_ASSIGNMENT),
