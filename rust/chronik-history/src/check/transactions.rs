@@ -13,6 +13,10 @@ use crate::operation::{Isolation, Operation, Record};
 use crate::text::Text;
 use crate::verdict::Rule;
 
+/// Error codes after which an EndTxn may still take effect: a coordinator that loses its office while the markers are under
+/// way says no more than that, and its successor carries the decision out.
+const OPEN_OUTCOME: [i16; 7] = [-1, 7, 13, 14, 15, 16, 51];
+
 /// Place of a transaction in [`Transactions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct TransactionId(pub(super) u32);
@@ -68,10 +72,12 @@ impl Transactions {
                 }
                 Operation::End(call) => {
                     let transaction = transactions.intern(&call.args.transaction);
+                    let is_open = event.status == Status::Fail && OPEN_OUTCOME.contains(&event.error);
+                    let status = if is_open { Status::Info } else { event.status };
                     transactions.get_mut(transaction).on_end(
                         id,
                         call.args.commit,
-                        event.status,
+                        status,
                         event.settled_ns(),
                     );
                 }
