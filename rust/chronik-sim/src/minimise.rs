@@ -74,12 +74,14 @@ impl Minimiser {
     }
 
     fn drop_clients(&mut self) {
-        let changes: [fn(&mut Plan); 8] = [
+        let changes: [fn(&mut Plan); 10] = [
             |plan| plan.workload.topic_churn = false,
             |plan| plan.workload.consumers = 0,
             |plan| plan.workload.scanners = 0,
             |plan| plan.workload.session_readers = 0,
             |plan| plan.workload.idempotent_writers = 0,
+            |plan| plan.workload.rivals = false,
+            |plan| plan.workload.transactional_writers = 0,
             |plan| plan.workload.writers = plan.workload.writers.min(1),
             |plan| plan.workload.end_readers = 0,
             |plan| plan.cluster.topics.truncate(1),

@@ -119,6 +119,12 @@ pub struct WorkloadPlan {
     /// How long all clients rest together now and then, so that groups fall asleep, in milliseconds; 0 if never.
     #[serde(default)]
     pub rest_ms: u64,
+    /// Transactional ids; each has a producer that works in transactions.
+    #[serde(default)]
+    pub transactional_writers: usize,
+    /// Whether each of them has a second producer, so that the two replace each other.
+    #[serde(default)]
+    pub rivals: bool,
 }
 
 /// One fault.

@@ -10,6 +10,7 @@ mod producer;
 mod readers;
 mod requests;
 mod sessions;
+mod transactions;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -130,6 +131,13 @@ impl Crowd {
         }
         for _ in 0..self.plan.consumers {
             self.run(consumer::follow(client("consumer", None), Rc::clone(&places)));
+        }
+        for number in 0..self.plan.transactional_writers {
+            let transactional_id: Rc<str> = Rc::from(format!("app{number}"));
+            for _ in 0..if self.plan.rivals { 2 } else { 1 } {
+                let (id, places) = (Rc::clone(&transactional_id), Rc::clone(&places));
+                self.run(transactions::transact(client("transactional", None), id, places));
+            }
         }
         if self.plan.topic_churn {
             self.run(admin::churn(client("admin", None)));

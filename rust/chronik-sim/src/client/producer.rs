@@ -10,7 +10,7 @@ use chronik_wire::messages::init_producer_id::InitProducerIdRequest;
 use chronik_wire::messages::produce::PartitionProduceResponse;
 use chronik_wire::types::NodeId;
 
-use super::requests::{METADATA_VERSION, PRODUCE_VERSION, metadata_of, produce};
+use super::requests::{METADATA_VERSION, PRODUCE_VERSION, PRODUCE_VERSION_BEFORE_IDS, metadata_of, produce};
 use super::{Client, PATIENCE_US, Place};
 use crate::switchboard::CallError;
 
@@ -20,9 +20,19 @@ const TIMESTAMP_MS: i64 = 1_700_000_000_000;
 const INIT_VERSION: i16 = 4;
 
 /// A batch of records on its way.
-struct Batch {
-    values: Vec<Text>,
-    producer: Option<Producer>,
+pub(super) struct Batch {
+    pub(super) values: Vec<Text>,
+    pub(super) producer: Option<Producer>,
+    pub(super) membership: Option<Membership>,
+}
+
+/// That a batch is part of a transaction.
+pub(super) struct Membership {
+    /// The transaction's name in the history.
+    pub(super) transaction: Text,
+    pub(super) transactional_id: Rc<str>,
+    /// The producer is of the kind that leaves it to the broker to add partitions (KIP-890).
+    pub(super) raising: bool,
 }
 
 impl Batch {
@@ -30,6 +40,9 @@ impl Batch {
         let mut builder = BatchBuilder::new();
         if let Some(Producer { id, epoch, sequence }) = self.producer {
             builder = builder.producer(id, epoch, sequence.unwrap_or_default());
+        }
+        if self.membership.is_some() {
+            builder = builder.transactional();
         }
         self.values
             .iter()
@@ -46,7 +59,7 @@ pub(super) async fn write(client: Client, places: Rc<[Place]>) {
         let values = client.new_values(&mut number);
         let pinned = client.crowd.plan.pinned_writes && client.chance(300);
         let node = if pinned { client.some_node() } else { client.leader_of(place, &mut leader).await };
-        let batch = Batch { values, producer: None };
+        let batch = Batch { values, producer: None, membership: None };
         if client.send(place, node, pinned, &batch).await.is_err() {
             leader = None;
             client.back_off().await;
@@ -58,7 +71,7 @@ pub(super) async fn write(client: Client, places: Rc<[Place]>) {
 /// Writes one batch to a place, wherever its leader is.
 pub(super) async fn write_one(client: &Client, place: &Place, number: &mut u64) {
     let node = client.leader_of(place, &mut None).await;
-    let batch = Batch { values: client.new_values(number), producer: None };
+    let batch = Batch { values: client.new_values(number), producer: None, membership: None };
     // What became of it is written down.
     let _ = client.send(place, node, false, &batch).await;
 }
@@ -78,6 +91,7 @@ pub(super) async fn write_exactly_once(client: Client, place: Place) {
                 batches.push_back(Batch {
                     values,
                     producer: Some(Producer { id, epoch, sequence: Some(sequence) }),
+                    membership: None,
                 });
                 sequence += count;
             }
@@ -90,7 +104,7 @@ pub(super) async fn write_exactly_once(client: Client, place: Place) {
 }
 
 impl Client {
-    fn new_values(&self, number: &mut u64) -> Vec<Text> {
+    pub(super) fn new_values(&self, number: &mut u64) -> Vec<Text> {
         let count = 1 + self.below(self.crowd.plan.batch_records);
         (0..count)
             .map(|_| {
@@ -101,7 +115,7 @@ impl Client {
     }
 
     /// The leader as this client knows it, or as a node says.
-    async fn leader_of(&self, place: &Place, known: &mut Option<(Place, NodeId)>) -> NodeId {
+    pub(super) async fn leader_of(&self, place: &Place, known: &mut Option<(Place, NodeId)>) -> NodeId {
         if let Some((of, leader)) = known
             && of == place
         {
@@ -189,14 +203,29 @@ impl Client {
     }
 
     /// Sends one batch once and writes down what became of it.
-    async fn send(&self, place: &Place, node: NodeId, pinned: bool, batch: &Batch) -> Result<(), ErrorCode> {
-        let args = SendArgs { values: batch.values.clone(), producer: batch.producer, ..SendArgs::default() };
+    pub(super) async fn send(
+        &self,
+        place: &Place,
+        node: NodeId,
+        pinned: bool,
+        batch: &Batch,
+    ) -> Result<(), ErrorCode> {
+        let membership = batch.membership.as_ref();
+        let args = SendArgs {
+            values: batch.values.clone(),
+            producer: batch.producer,
+            transaction: membership.map(|membership| membership.transaction.clone()),
+            ..SendArgs::default()
+        };
         let pending = self.invoked(node, &place.key, Operation::Send(chronik_history::Call::new(args)));
         let timeout_ms = if self.chance(200) { 30 + self.below(500) } else { TIMEOUT_MS };
-        let request = produce(place, batch.builder(), timeout_ms as i32);
+        let mut request = produce(place, batch.builder(), timeout_ms as i32);
+        request.transactional_id = membership.map(|membership| membership.transactional_id.to_string());
+        let keeps_epoch = membership.is_some_and(|membership| !membership.raising);
+        let version = if keeps_epoch { PRODUCE_VERSION_BEFORE_IDS } else { PRODUCE_VERSION };
         // Some give up before the broker does, and come again while their batch is still under way.
         let patience_us = if self.chance(200) { 1_000 + self.below(200_000) } else { PATIENCE_US };
-        let answer = self.ask_for(patience_us, node, pinned, PRODUCE_VERSION, &request).await;
+        let answer = self.ask_for(patience_us, node, pinned, version, &request).await;
         let bound_ms = self.bound_ms(&pending, timeout_ms + 1_500);
         let result = match answer {
             Ok(answer) => answer.and_then(|answer| {

@@ -82,6 +82,8 @@ fn workload(random: &mut Random, cluster: &ClusterPlan) -> WorkloadPlan {
         topic_churn: random.chance(250),
         pause_ms: *random.pick(&[20, 50, 100]).unwrap_or(&50),
         rest_ms: if random.chance(250) { random.between(800, 3_000) } else { 0 },
+        transactional_writers: if random.chance(500) { random.between(1, 2) as usize } else { 0 },
+        rivals: random.chance(300),
     }
 }
 

@@ -65,7 +65,7 @@ impl Simulation {
         let healthy = self.healthy();
         self.partitions().into_iter().chain([PartitionKey::META]).find_map(|key| {
             let mut ends = Vec::new();
-            for id in &healthy {
+            for id in healthy.iter().filter(|id| self.is_held_by(key, **id)) {
                 match self.end_of(*id, key) {
                     Ok(end) => ends.push((*id, end)),
                     Err(reason) => return Some(reason),
@@ -82,6 +82,15 @@ impl Simulation {
                 self.compare(key, first.0, other.0)
             })
         })
+    }
+
+    /// Whether a node is to have a replica, by its own metadata. Topics of the run are everywhere, internal ones on some nodes.
+    fn is_held_by(&self, key: PartitionKey, id: NodeId) -> bool {
+        let node = self.seats.get(&id).and_then(|seat| seat.running.as_ref());
+        let image = node.map(|node| node.broker.node().image());
+        let topic = image.as_ref().and_then(|image| image.topic_by_id(key.topic));
+        let assignment = topic.and_then(|topic| topic.partitions.get(key.partition.0 as usize));
+        assignment.is_none_or(|assignment| assignment.replicas.contains(&id))
     }
 
     fn end_of(&self, id: NodeId, key: PartitionKey) -> Result<(Index, Index, i64), String> {
