@@ -142,6 +142,7 @@ tests! {
     connections: 500,
     controller: 1_000,
     flexible: 1_000,
+    groups: 1_000,
     history: 1_000,
     log_recovery: 1_000,
     partition: 300,

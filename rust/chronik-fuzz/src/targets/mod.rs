@@ -8,6 +8,7 @@ pub mod configuration;
 pub mod connections;
 pub mod controller;
 pub mod flexible;
+pub mod groups;
 pub mod history;
 pub mod log_recovery;
 pub mod partition;
@@ -35,6 +36,7 @@ targets! {
     connections
     controller
     flexible
+    groups
     history
     log_recovery
     partition
