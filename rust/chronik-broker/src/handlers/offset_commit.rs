@@ -2,7 +2,7 @@
 //!
 //! Behaviour: topics that do not exist get 3 (100 by id) and leave the others alone; the rest is answered by the group's
 //! coordinator once it is committed: whoever reads it back later, wherever, sees it or a newer one.
-//! Versions: 5 without retention time (which is ignored before, as by Kafka) · 6 leader epoch · 7 static members ·
+//! Versions: 5 without retention time (which counts before, as with Kafka) · 6 leader epoch · 7 static members ·
 //! 8 flexible · 9 member epochs · 10 topic ids.
 //! Not done: authorization.
 //! Tests: tests/groups.rs, tests/test_groups.py.
