@@ -36,6 +36,8 @@ paths! {
     log_truncations: "the end of a log is replaced",
     snapshots_sent: "snapshot sent",
     snapshots_installed: "snapshot installed",
+    compactions: "a log is compacted",
+    prefix_pieces_sent: "a compacted log is sent to a member far behind",
     torn_tails_cut: "a torn tail is cut at the start",
     damage_refusals: "damaged bytes are refused",
     sync_failures: "a sync fails",

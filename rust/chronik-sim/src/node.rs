@@ -15,7 +15,7 @@ use chronik_broker::{
 use chronik_coord::Endpoint;
 use chronik_log::MemDisk;
 use chronik_replica::{
-    Faults, GateMode, Host, HostConfig, ReplicaCounters, ReplicaError, SyncMode, TurnOutput,
+    CompactionTask, Faults, GateMode, Host, HostConfig, ReplicaCounters, ReplicaError, SyncMode, TurnOutput,
 };
 use chronik_wire::types::NodeId;
 
@@ -26,6 +26,9 @@ use crate::switchboard::{Event, Life, Switchboard};
 
 /// Wall-clock time at the start of a simulation, in milliseconds since the epoch.
 const WALL_START_MS: i64 = 1_700_000_000_000;
+
+/// What a compaction reads and writes in one step.
+const COMPACTION_STEP_BYTES: u64 = 2_000;
 /// Room that Raft keeps for itself on a full disk, in bytes: small, as simulated logs are.
 pub(crate) const DISK_RESERVE_BYTES: u64 = 64 << 10;
 /// Kafka port of node 0; nobody listens there, clients have the switchboard.
@@ -152,6 +155,8 @@ pub(crate) struct Node {
     /// When its last beat was, on its own clock.
     beaten_at_ms: Cell<u64>,
     timers: Timers,
+    /// The compaction under way.
+    compaction: RefCell<Option<CompactionTask>>,
     /// Connections of clients, by number and whether they came to the pinned address.
     connections: RefCell<BTreeMap<(u64, bool), Connection>>,
 }
@@ -241,6 +246,7 @@ impl Node {
             turn_entered: Cell::new(false),
             beaten_at_ms,
             timers,
+            compaction: RefCell::new(None),
             connections: RefCell::default(),
         })
     }
@@ -289,6 +295,28 @@ impl Node {
     /// The wall clock as this node sees it, in milliseconds since the epoch.
     pub(crate) fn wall_ms(&self, now_us: u64) -> i64 {
         WALL_START_MS + (now_us / 1_000) as i64 + self.clock.wall_offset_ms.get()
+    }
+
+    /// Takes the next compaction up, if there is one and none is under way.
+    pub(crate) fn begin_compaction(&self) -> bool {
+        let mut compaction = self.compaction.borrow_mut();
+        if compaction.is_some() || !self.host.borrow().wants_compaction() {
+            return false;
+        }
+        *compaction = self.host.borrow_mut().take_compaction();
+        compaction.is_some()
+    }
+
+    /// A step of the compaction under way; false if that was the last.
+    pub(crate) fn step_compaction(&self) -> bool {
+        let mut compaction = self.compaction.borrow_mut();
+        let Some(report) = compaction.as_mut().map(|task| task.step(COMPACTION_STEP_BYTES)) else {
+            return false;
+        };
+        let Some(report) = report else { return true };
+        *compaction = None;
+        self.host.borrow_mut().on_compacted(report);
+        false
     }
 
     /// One turn.

@@ -49,6 +49,9 @@ pub struct ClusterPlan {
     pub min_insync: i32,
     /// Size above which old records of the topics may be dropped, in bytes; 0 keeps them.
     pub retention_bytes: u64,
+    /// The topics are compacted. Every record has a key of its own, so that none is ever superseded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compacted: bool,
     /// The read gate is switched off: such a cluster must be caught lying.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gate_off: bool,
@@ -125,6 +128,9 @@ pub struct WorkloadPlan {
     /// Whether each of them has a second producer, so that the two replace each other.
     #[serde(default)]
     pub rivals: bool,
+    /// Records have keys, as compacted topics demand: each its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keyed: bool,
 }
 
 /// One fault.

@@ -28,6 +28,9 @@ const CATCH_UP_US: u64 = 20_000;
 /// Time until a process that could not start is started again, in microseconds.
 const RESTART_US: u64 = 500_000;
 
+/// Mean time that a step of a compaction takes.
+const COMPACTION_STEP_US: u64 = 3_000;
+
 /// One node of the cluster over all of its lives.
 struct Seat {
     disk: MemDisk,
@@ -156,6 +159,7 @@ impl Simulation {
             Event::Turn(id, life) => self.turn(id, life),
             Event::Deliver { link, sent_us, receiver, frame } => self.deliver(link, sent_us, receiver, frame),
             Event::Synced(id, life, end) => self.synced(id, life, end),
+            Event::Compact(id, life) => self.compact(id, life),
             Event::Request(number) => self.request(number),
             Event::Answer(number, answer) => {
                 let digest = match &answer {
@@ -198,9 +202,27 @@ impl Simulation {
                 let after_us = 1 + self.random.below(node.turn_us.get());
                 self.board.after(after_us, Event::Turn(id, life));
             }
+            let compacts = node.begin_compaction();
             for (to, message) in messages {
                 self.send(id, to, &PeerMessage::Node(message));
             }
+            if compacts {
+                self.board.after(1 + self.random.around(COMPACTION_STEP_US), Event::Compact(id, life));
+            }
+        }
+    }
+
+    /// A step of a node's compaction, which its shard does not wait for.
+    fn compact(&mut self, id: NodeId, life: Life) {
+        if self.node(id, life).is_some() && self.is_frozen(id) {
+            self.keep(id, Event::Compact(id, life));
+            return;
+        }
+        let Some(node) = self.node(id, life) else { return };
+        let goes_on = node.step_compaction();
+        self.note(7, id.0 as u64, u64::from(goes_on));
+        if goes_on {
+            self.board.after(1 + self.random.around(COMPACTION_STEP_US), Event::Compact(id, life));
         }
     }
 

@@ -34,6 +34,8 @@ pub(crate) enum Event {
     Deliver { link: Link, sent_us: u64, receiver: Life, frame: Bytes },
     /// A node's sync ends: the work itself, or its result if the disk was quick.
     Synced(NodeId, Life, SyncEnd),
+    /// A node's compaction goes on.
+    Compact(NodeId, Life),
     /// A client's request arrives.
     Request(u64),
     /// The answer to a client's request arrives.

@@ -67,6 +67,11 @@ fn configs_of(plan: &ClusterPlan) -> Vec<(&'static str, String)> {
     if plan.min_insync > 1 {
         configs.push(("min.insync.replicas", plan.min_insync.to_string()));
     }
+    if plan.compacted {
+        let policy = if plan.retention_bytes > 0 { "compact,delete" } else { "compact" };
+        configs.push(("cleanup.policy", policy.to_owned()));
+        configs.push(("min.cleanable.dirty.ratio", "0.05".to_owned()));
+    }
     if plan.retention_bytes > 0 {
         configs.push(("retention.bytes", plan.retention_bytes.to_string()));
     }

@@ -24,6 +24,8 @@ pub(super) struct Batch {
     pub(super) values: Vec<Text>,
     pub(super) producer: Option<Producer>,
     pub(super) membership: Option<Membership>,
+    /// Each record is its own key.
+    pub(super) keyed: bool,
 }
 
 /// That a batch is part of a transaction.
@@ -44,9 +46,9 @@ impl Batch {
         if self.membership.is_some() {
             builder = builder.transactional();
         }
-        self.values
-            .iter()
-            .fold(builder, |builder, value| builder.record(TIMESTAMP_MS, None, Some(value.as_bytes())))
+        self.values.iter().map(|value| value.as_bytes()).fold(builder, |builder, value| {
+            builder.record(TIMESTAMP_MS, self.keyed.then_some(value), Some(value))
+        })
     }
 }
 
@@ -59,7 +61,7 @@ pub(super) async fn write(client: Client, places: Rc<[Place]>) {
         let values = client.new_values(&mut number);
         let pinned = client.crowd.plan.pinned_writes && client.chance(300);
         let node = if pinned { client.some_node() } else { client.leader_of(place, &mut leader).await };
-        let batch = Batch { values, producer: None, membership: None };
+        let batch = Batch { values, producer: None, membership: None, keyed: client.crowd.plan.keyed };
         if client.send(place, node, pinned, &batch).await.is_err() {
             leader = None;
             client.back_off().await;
@@ -71,7 +73,8 @@ pub(super) async fn write(client: Client, places: Rc<[Place]>) {
 /// Writes one batch to a place, wherever its leader is.
 pub(super) async fn write_one(client: &Client, place: &Place, number: &mut u64) {
     let node = client.leader_of(place, &mut None).await;
-    let batch = Batch { values: client.new_values(number), producer: None, membership: None };
+    let keyed = client.crowd.plan.keyed;
+    let batch = Batch { values: client.new_values(number), producer: None, membership: None, keyed };
     // What became of it is written down.
     let _ = client.send(place, node, false, &batch).await;
 }
@@ -92,6 +95,7 @@ pub(super) async fn write_exactly_once(client: Client, place: Place) {
                     values,
                     producer: Some(Producer { id, epoch, sequence: Some(sequence) }),
                     membership: None,
+                    keyed: client.crowd.plan.keyed,
                 });
                 sequence += count;
             }

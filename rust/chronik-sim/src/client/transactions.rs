@@ -180,7 +180,7 @@ impl Worker {
             raising: self.raising,
         };
         let count = values.len() as i32;
-        let batch = Batch { values, producer: Some(producer), membership: Some(membership) };
+        let batch = Batch { values, producer: Some(producer), membership: Some(membership), keyed: false };
         let mut leader = None;
         for _ in 0..ATTEMPTS {
             let node = self.client.leader_of(place, &mut leader).await;

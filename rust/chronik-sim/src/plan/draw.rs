@@ -35,6 +35,7 @@ fn cluster(random: &mut Random) -> ClusterPlan {
     let clock_per_mille =
         (0..nodes).map(|_| if drift { random.between(500, 2_000) } else { 1_000 }).collect();
     let small_segments = random.chance(500);
+    let segment_bytes = if small_segments { random.between(300, 8_000) } else { 1 << 20 };
     ClusterPlan {
         nodes,
         topics,
@@ -43,9 +44,11 @@ fn cluster(random: &mut Random) -> ClusterPlan {
         sync_us: *random.pick(&[50, 300, 2_000, 8_000]).unwrap_or(&300),
         turn_us: *random.pick(&[5, 50, 500]).unwrap_or(&50),
         clock_per_mille,
-        segment_bytes: if small_segments { random.between(300, 8_000) } else { 1 << 20 },
+        segment_bytes,
         min_insync: if nodes > 1 && random.chance(300) { nodes / 2 + 1 } else { 1 },
         retention_bytes: if small_segments && random.chance(500) { random.between(2_000, 40_000) } else { 0 },
+        // Not drawn: what the other draws bring stays what it was.
+        compacted: small_segments && segment_bytes.is_multiple_of(3),
         gate_off: false,
     }
 }
@@ -69,7 +72,7 @@ fn noise(random: &mut Random, most_per_mille: u64) -> Noise {
 }
 
 fn workload(random: &mut Random, cluster: &ClusterPlan) -> WorkloadPlan {
-    WorkloadPlan {
+    let plan = WorkloadPlan {
         writers: random.between(1, 2) as usize,
         idempotent_writers: random.between(0, 2) as usize,
         pipeline: random.between(1, 5) as usize,
@@ -84,7 +87,10 @@ fn workload(random: &mut Random, cluster: &ClusterPlan) -> WorkloadPlan {
         rest_ms: if random.chance(250) { random.between(800, 3_000) } else { 0 },
         transactional_writers: if random.chance(500) { random.between(1, 2) as usize } else { 0 },
         rivals: random.chance(300),
-    }
+        keyed: cluster.compacted,
+    };
+    // What an aborted transaction wrote goes from a compacted log, which the checker would call lost.
+    if cluster.compacted { WorkloadPlan { transactional_writers: 0, ..plan } } else { plan }
 }
 
 type DrawFault = fn(&mut Random, &ClusterPlan) -> Option<FaultKind>;
