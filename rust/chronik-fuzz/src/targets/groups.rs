@@ -124,7 +124,7 @@ fn framed(batch: &CoordinatorBatch) -> Vec<u8> {
     let (producer, epoch) = batch.transaction.map_or((0, 0), |open| (open.producer as u8, open.epoch as u8));
     for CoordinatorRecord { key, value } in &batch.records {
         let in_transaction = if batch.transaction.is_some() { IN_TRANSACTION } else { 0 };
-        out.extend([in_transaction | u8::from(value.is_some()) * HAS_VALUE, producer, epoch]);
+        out.extend([in_transaction | (u8::from(value.is_some()) * HAS_VALUE), producer, epoch]);
         for part in [key, &value.clone().unwrap_or_default()] {
             out.extend((part.len() as u16).to_be_bytes());
             out.extend_from_slice(part);
