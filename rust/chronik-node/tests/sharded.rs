@@ -63,3 +63,13 @@ fn a_pipeline_keeps_its_order() {
 fn many_partitions_work() {
     scenarios::many_partitions_work(CARRIED);
 }
+
+#[test]
+fn nodes_come_and_go() {
+    scenarios::nodes_come_and_go(CARRIED);
+}
+
+#[test]
+fn a_lost_disk_is_admitted_again() {
+    scenarios::a_lost_disk_is_admitted_again(CARRIED);
+}
