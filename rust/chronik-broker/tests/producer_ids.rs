@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use chronik_wire::error_code::ErrorCode;
-use chronik_wire::messages::find_coordinator::FindCoordinatorRequest;
+use chronik_wire::messages::find_coordinator::{FindCoordinatorRequest, GROUP, SHARE, TRANSACTION};
 use chronik_wire::messages::init_producer_id::InitProducerIdRequest;
 use chronik_wire::types::NodeId;
 use harness::{Options, TestCluster};
@@ -52,7 +52,7 @@ fn a_known_producer_gets_a_new_id() {
 }
 
 #[test]
-fn transactions_are_refused_honestly() {
+fn a_transactional_id_is_sent_to_look_for_its_coordinator_first() {
     let mut cluster = TestCluster::start(1, &Options::default());
     let with =
         |id: &str| InitProducerIdRequest { transactional_id: Some(id.to_owned()), ..Default::default() };
@@ -74,28 +74,27 @@ fn without_a_majority_a_producer_is_told_to_try_again() {
 }
 
 #[test]
-fn nobody_coordinates_anything_yet() {
+fn every_version_finds_the_coordinators_of_groups_and_transactions_and_none_of_share_groups() {
     let mut cluster = TestCluster::start(1, &Options::default());
-    for version in 0..=6 {
+    for (version, key_type) in
+        (0..=6).flat_map(|version| [GROUP, TRANSACTION, SHARE].map(|kind| (version, kind)))
+    {
+        let several = version >= 4;
         let request = FindCoordinatorRequest {
-            key: if version < 4 { "g".to_owned() } else { String::new() },
-            coordinator_keys: if version < 4 { Vec::new() } else { vec!["g".to_owned(), "h".to_owned()] },
-            ..FindCoordinatorRequest::default()
+            key: if several { String::new() } else { "g".to_owned() },
+            // Version 0 knows groups only.
+            key_type: if version == 0 { GROUP } else { key_type },
+            coordinator_keys: if several { vec!["g".to_owned(), "h".to_owned()] } else { Vec::new() },
         };
+        let nobody = request.key_type == SHARE;
         let response = cluster.call(NodeId(1), version, &request);
-        if version < 4 {
-            let found = (response.error_code, response.node_id, response.port);
-            assert_eq!(found, (ErrorCode::COORDINATOR_NOT_AVAILABLE, -1, -1), "v{version}");
-            continue;
+        let mut found: Vec<_> =
+            response.coordinators.iter().map(|found| (found.error_code, found.node_id)).collect();
+        if !several {
+            found.push((response.error_code, response.node_id));
         }
-        assert_eq!(response.coordinators.len(), 2);
-        for coordinator in response.coordinators {
-            assert_eq!(
-                (coordinator.error_code, coordinator.node_id),
-                (ErrorCode::COORDINATOR_NOT_AVAILABLE, -1)
-            );
-            assert!(coordinator.error_message.is_some());
-        }
+        let expected = if nobody { (ErrorCode::COORDINATOR_NOT_AVAILABLE, -1) } else { (ErrorCode::NONE, 1) };
+        assert_eq!(found, vec![expected; if several { 2 } else { 1 }], "v{version}, kind {key_type}");
     }
     let odd = FindCoordinatorRequest { key: "g".to_owned(), key_type: 9, ..Default::default() };
     assert_eq!(cluster.call(NodeId(1), 3, &odd).error_code, ErrorCode::INVALID_REQUEST);
