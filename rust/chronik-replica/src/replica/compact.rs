@@ -143,8 +143,11 @@ impl Replica {
             return true;
         };
         let repeats = |transfer: &Transfer| transfer.wanted == wanted && transfer.from == from;
-        match self.transfer.take().filter(repeats) {
-            Some(transfer) => self.transfer = Some(Transfer { message: message.clone(), ..transfer }),
+        match self.transfer.take().filter(|transfer| repeats(transfer)) {
+            Some(mut transfer) => {
+                transfer.message = message.clone();
+                self.transfer = Some(transfer);
+            }
             None => self.ask_for_piece(from, message.clone(), wanted, 0, shared),
         }
         true
@@ -159,7 +162,8 @@ impl Replica {
         shared: &mut Shared,
     ) {
         shared.send(from, self.key, ReplicaMessage::PrefixRequest { place: wanted });
-        self.transfer = Some(Transfer { from, message, wanted, asked_ms: shared.now_ms, repeats });
+        let transfer = Transfer { from, message, wanted, asked_ms: shared.now_ms, repeats };
+        self.transfer = Some(Box::new(transfer));
     }
 
     /// Answers a member that fetches the compacted prefix; with nothing if it has changed since.
@@ -184,7 +188,7 @@ impl Replica {
         shared: &mut Shared,
     ) {
         let expected = |transfer: &Transfer| transfer.from == from && transfer.wanted == place;
-        if !self.transfer.as_ref().is_some_and(expected) {
+        if !self.transfer.as_deref().is_some_and(expected) {
             return;
         }
         let Some(transfer) = self.transfer.take() else { return };
@@ -232,13 +236,13 @@ impl Replica {
     pub(super) fn tick_transfer(&mut self, shared: &mut Shared) {
         let due_ms = shared.config.round_timeout_ms();
         let due = |transfer: &Transfer| shared.now_ms.saturating_sub(transfer.asked_ms) >= due_ms;
-        if !self.transfer.as_ref().is_some_and(due) {
+        if !self.transfer.as_deref().is_some_and(due) {
             return;
         }
         if let Some(transfer) =
             self.transfer.take().filter(|known| known.repeats < limits::PREFIX_REQUESTS_REPEATED_MAX)
         {
-            let Transfer { from, message, wanted, repeats, .. } = transfer;
+            let Transfer { from, message, wanted, repeats, .. } = *transfer;
             self.ask_for_piece(from, message, wanted, repeats + 1, shared);
         }
     }

@@ -114,7 +114,7 @@ pub struct Replica {
     /// A ready the full disk did not take. Raft stands still until it does.
     stalled: Option<Box<Ready>>,
     /// A snapshot that waits for the compacted files it begins with.
-    transfer: Option<compact::Transfer>,
+    transfer: Option<Box<compact::Transfer>>,
     /// The disk was full when this replica last wanted to write.
     met_full_disk: bool,
 
