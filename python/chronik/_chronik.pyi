@@ -4,6 +4,7 @@ from typing import final
 
 __all__ = [
     "Cluster",
+    "Snapshot",
     "__version__",
     "check_history",
     "log_lines_dropped",
@@ -19,6 +20,7 @@ __version__: str
 class Snapshot:
     """What all nodes of a cluster held at one instant."""
 
+@final
 class Cluster:
     """A running cluster. Every call is bounded in time and lets other Python threads run while it waits."""
 
