@@ -186,10 +186,15 @@ def test_a_created_topic_is_known_to_every_node_with_its_leader(chronik_cluster:
 
 
 def test_find_coordinator_tells_the_truth(chronik_cluster: chronik.Cluster):
-    """There are no groups yet: not available, never a made-up coordinator."""
-    with Connection(chronik_cluster.nodes[0].bootstrap_servers) as connection:
-        reader: Reader = connection.call(10, 0, Writer().string("group").finish())
-        assert reader.int16() == 15
+    """Every node names the same coordinator, with the address it has."""
+    found = set()
+    for node in chronik_cluster.nodes:
+        with Connection(node.bootstrap_servers) as connection:
+            reader: Reader = connection.call(10, 0, Writer().string("group").finish())
+            assert reader.int16() == 0
+            found.add((reader.int32(), reader.string(), reader.int32()))
+    ((coordinator, host, port),) = found
+    assert f"{host}:{port}" == chronik_cluster.node(coordinator).bootstrap_servers
 
 
 def test_every_offered_version_of_every_request_is_answered(chronik_cluster: chronik.Cluster):

@@ -347,7 +347,8 @@ class Cluster:
         engine = self._engine
         if engine is None or os.getpid() != self._pid:
             return f"<chronik.Cluster{name} of {self._options.nodes} nodes, not running>"
-        leaders = engine.leaders()
+        # Those of the cluster itself say nothing about a test.
+        leaders = [leader for leader in engine.leaders() if not leader[0].startswith("__")]
         shown = [f"{topic}/{part}->{leader or '?'}" for topic, part, leader in leaders[:_REPR_LEADERS_MAX]]
         more = [f"and {len(leaders) - len(shown)} more"] if len(leaders) > len(shown) else []
         leading = f", leaders {', '.join(shown + more)}" if shown else ""
