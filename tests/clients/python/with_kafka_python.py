@@ -14,9 +14,12 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata
-from speech import HEARTBEAT_MS, MEMBER_POLL_MS, TRANSACTIONS, arguments, input_ended, say, say_record
+from speech import HEARTBEAT_MS, TRANSACTIONS, arguments, input_ended, say, say_record
 
 IS_OLD = kafka.__version__.startswith("2.")
+
+# kafka-python 3.0.12 loses a join that a poll gives up half-way: no poll may be shorter than a rebalance.
+JOINING_POLL_MS = 1_000
 
 
 def produce(bootstrap: str, topic: str, partitions: str, values: str) -> None:
@@ -47,7 +50,7 @@ def member(bootstrap: str, topic: str, group: str) -> None:
     consumer = group_consumer(bootstrap, group)
     consumer.subscribe([topic], listener=Listener(consumer))
     while not ended.is_set():
-        polled = consumer.poll(timeout_ms=MEMBER_POLL_MS)
+        polled = consumer.poll(timeout_ms=JOINING_POLL_MS)
         for records in polled.values():
             for record in records:
                 say_record(record)
@@ -108,7 +111,7 @@ def copy(bootstrap: str, topic: str, target: str, group: str, id: str, count: st
     producer.init_transactions()
     left = int(count)
     while left > 0:
-        polled = consumer.poll(timeout_ms=MEMBER_POLL_MS)
+        polled = consumer.poll(timeout_ms=JOINING_POLL_MS)
         records = [record for batch in polled.values() for record in batch]
         if not records:
             continue
