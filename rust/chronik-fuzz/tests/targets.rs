@@ -138,6 +138,7 @@ tests! {
     bodies: 2_000,
     broker: 400,
     codecs: 1_000,
+    compaction: 500,
     configuration: 500,
     connections: 500,
     controller: 1_000,

@@ -4,6 +4,7 @@ pub mod batches;
 pub mod bodies;
 pub mod broker;
 pub mod codecs;
+pub mod compaction;
 pub mod configuration;
 pub mod connections;
 pub mod controller;
@@ -32,6 +33,7 @@ targets! {
     bodies
     broker
     codecs
+    compaction
     configuration
     connections
     controller
