@@ -29,8 +29,9 @@ pub(super) struct Promises {
     /// Per replica and term: who got its vote. Not even a wiped disk excuses a second one.
     votes: BTreeMap<(PartitionKey, NodeId, Term), NodeId>,
     held: BTreeMap<(PartitionKey, NodeId), Held>,
-    /// Nodes whose disk was wiped: they may not vote any more.
-    wiped: BTreeSet<NodeId>,
+    /// Replicas whose disk was wiped: they may not vote any more. In groups that began later their nodes may, since they
+    /// have promised nothing there.
+    wiped: BTreeSet<(PartitionKey, NodeId)>,
 }
 
 impl Promises {
@@ -89,9 +90,9 @@ impl Promises {
         let key = replica.key();
         match message.promise()? {
             // Two nodes that both lost everything may take each other for a cluster that begins; they are a minority.
-            Promise::Vote { term } if self.wiped.contains(&node) && !self.wiped.contains(&to) => Some(
-                format!("{key:?}: node {node}, whose disk was wiped, voted for node {to} in term {term}"),
-            ),
+            Promise::Vote { term } if self.is_wiped(key, node) && !self.is_wiped(key, to) => Some(format!(
+                "{key:?}: node {node}, whose disk was wiped, voted for node {to} in term {term}"
+            )),
             Promise::Vote { term } => {
                 let held = self.held.entry((key, node)).or_default();
                 held.vote = held.vote.filter(|(known, _)| *known >= term).or(Some((term, to)));
@@ -139,8 +140,12 @@ impl Promises {
 
     /// The disk of a node was wiped.
     pub(super) fn on_wiped(&mut self, node: NodeId) {
+        self.wiped.extend(self.held.keys().filter(|(_, of)| *of == node));
         self.held.retain(|(_, of), _| *of != node);
-        self.wiped.insert(node);
+    }
+
+    fn is_wiped(&self, key: PartitionKey, node: NodeId) -> bool {
+        self.wiped.contains(&(key, node))
     }
 }
 
