@@ -200,6 +200,33 @@ apis! {
     ListConfigResources = 74, 0..=1, layouts 0, ListConfigResourcesRequest => ListConfigResourcesResponse;
     /// Describes topics page by page.
     DescribeTopicPartitions = 75, 0..=0, layouts 0, DescribeTopicPartitionsRequest => DescribeTopicPartitionsResponse;
+    /// Joins, keeps alive and leaves a share group.
+    ShareGroupHeartbeat = 76, 1..=1, layouts 1, ShareGroupHeartbeatRequest => ShareGroupHeartbeatResponse;
+    /// Describes share groups.
+    ShareGroupDescribe = 77, 1..=1, layouts 1, ShareGroupDescribeRequest => ShareGroupDescribeResponse;
+    /// Acquires records of share groups.
+    ShareFetch = 78, 1..=2, layouts 1, ShareFetchRequest => ShareFetchResponse;
+    /// Settles records of share groups.
+    ShareAcknowledge = 79, 1..=2, layouts 1, ShareAcknowledgeRequest => ShareAcknowledgeResponse;
+    /// Begins the state of share partitions.
+    InitializeShareGroupState = 83, 0..=0, layouts 0,
+        InitializeShareGroupStateRequest => InitializeShareGroupStateResponse;
+    /// Reads the state of share partitions.
+    ReadShareGroupState = 84, 0..=0, layouts 0, ReadShareGroupStateRequest => ReadShareGroupStateResponse;
+    /// Keeps the state of share partitions.
+    WriteShareGroupState = 85, 0..=1, layouts 0, WriteShareGroupStateRequest => WriteShareGroupStateResponse;
+    /// Forgets the state of share partitions.
+    DeleteShareGroupState = 86, 0..=0, layouts 0, DeleteShareGroupStateRequest => DeleteShareGroupStateResponse;
+    /// Says where share partitions stand.
+    ReadShareGroupStateSummary = 87, 0..=1, layouts 0,
+        ReadShareGroupStateSummaryRequest => ReadShareGroupStateSummaryResponse;
+    /// Says how far share groups have come.
+    DescribeShareGroupOffsets = 90, 0..=1, layouts 0,
+        DescribeShareGroupOffsetsRequest => DescribeShareGroupOffsetsResponse;
+    /// Moves the start offsets of share groups.
+    AlterShareGroupOffsets = 91, 0..=0, layouts 0, AlterShareGroupOffsetsRequest => AlterShareGroupOffsetsResponse;
+    /// Forgets start offsets of share groups.
+    DeleteShareGroupOffsets = 92, 0..=0, layouts 0, DeleteShareGroupOffsetsRequest => DeleteShareGroupOffsetsResponse;
 }
 
 impl ApiKey {

@@ -190,6 +190,94 @@ message! {
         /// When, in milliseconds since the Unix epoch.
         timestamp: i64 [0..],
     }
+
+    /// Key of a share group's epoch, target epoch or known share partitions (record types 11, 12 and 15).
+    pub struct ShareGroupKey [0..=0, flexible NEVER..] {
+        /// The group.
+        group_id: String [0..],
+    }
+
+    /// Key of what is recorded about one member of a share group (record types 10, 13 and 14).
+    pub struct ShareGroupMemberKey [0..=0, flexible NEVER..] {
+        /// The group.
+        group_id: String [0..],
+        /// The member.
+        member_id: String [0..],
+    }
+
+    /// What a member of a share group says of itself.
+    pub struct ShareGroupMemberMetadataValue [0..=0, flexible 0..] {
+        /// Its rack.
+        rack_id: Option<String> [0..],
+        /// The client's name for itself.
+        client_id: String [0..],
+        /// The client's address.
+        client_host: String [0..],
+        /// The topics it names.
+        subscribed_topic_names: Vec<String> [0..],
+    }
+
+    /// A share group's epoch.
+    pub struct ShareGroupMetadataValue [0..=0, flexible 0..] {
+        /// The epoch.
+        epoch: i32 [0..],
+        /// A hash over the topics the group is subscribed to.
+        metadata_hash: i64 [0..],
+    }
+
+    /// The epoch of a share group's target assignment.
+    pub struct ShareGroupTargetAssignmentMetadataValue [0..=0, flexible 0..] {
+        /// The group epoch it was computed at.
+        assignment_epoch: i32 [0..],
+        /// When it was computed, in milliseconds since the Unix epoch.
+        assignment_timestamp: i64 [0.., tag 0],
+    }
+
+    /// A member's target assignment.
+    pub struct ShareGroupTargetAssignmentMemberValue [0..=0, flexible 0..] {
+        /// The partitions it shall have.
+        topic_partitions: Vec<AssignedTopicPartitions> [0..],
+    }
+
+    /// A member's present assignment.
+    pub struct ShareGroupCurrentMemberAssignmentValue [0..=0, flexible 0..] {
+        /// The epoch it is expected to send.
+        member_epoch: i32 [0..],
+        /// The epoch before, which it sends if an answer was lost.
+        previous_member_epoch: i32 [0..],
+        /// How far it is on its way to the target.
+        state: i8 [0..],
+        /// The partitions it has.
+        assigned_partitions: Vec<AssignedTopicPartitions> [0..],
+    }
+
+    /// The share partitions of a share group whose state the share coordinator has, is to have and is to lose.
+    pub struct ShareGroupStatePartitionMetadataValue [0..=0, flexible 0..] {
+        /// The partitions whose state is about to begin.
+        initializing_topics: Vec<ShareTopicPartitions> [0..],
+        /// The partitions whose state has begun.
+        initialized_topics: Vec<ShareTopicPartitions> [0..],
+        /// The topics whose state is about to be forgotten.
+        deleting_topics: Vec<ShareTopic> [0..],
+    }
+
+    /// Partitions of one topic.
+    pub struct ShareTopicPartitions {
+        /// The topic.
+        topic_id: TopicId [0..],
+        /// Its name.
+        topic_name: String [0..],
+        /// The partitions.
+        partitions: Vec<i32> [0..],
+    }
+
+    /// A topic.
+    pub struct ShareTopic {
+        /// The topic.
+        topic_id: TopicId [0..],
+        /// Its name.
+        topic_name: String [0..],
+    }
 }
 
 nullable_struct!(ClassicMemberMetadata);

@@ -63,6 +63,18 @@ macro_rules! for_each_api {
             ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse,
             ListConfigResourcesRequest ListConfigResourcesResponse,
             DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse,
+            ShareGroupHeartbeatRequest ShareGroupHeartbeatResponse,
+            ShareGroupDescribeRequest ShareGroupDescribeResponse,
+            ShareFetchRequest ShareFetchResponse,
+            ShareAcknowledgeRequest ShareAcknowledgeResponse,
+            InitializeShareGroupStateRequest InitializeShareGroupStateResponse,
+            ReadShareGroupStateRequest ReadShareGroupStateResponse,
+            WriteShareGroupStateRequest WriteShareGroupStateResponse,
+            DeleteShareGroupStateRequest DeleteShareGroupStateResponse,
+            ReadShareGroupStateSummaryRequest ReadShareGroupStateSummaryResponse,
+            DescribeShareGroupOffsetsRequest DescribeShareGroupOffsetsResponse,
+            AlterShareGroupOffsetsRequest AlterShareGroupOffsetsResponse,
+            DeleteShareGroupOffsetsRequest DeleteShareGroupOffsetsResponse,
         )
     };
     (@each $check:ident: $($request:ident $response:ident,)*) => { $($check!($request, $response);)* };

@@ -7,6 +7,7 @@ mod frames;
 mod headers;
 mod hostile;
 mod newer;
+mod newer_share;
 mod oracle;
 mod roundtrip;
 use bytes::{Bytes, BytesMut};

@@ -8,10 +8,10 @@ use crate::error_code::ErrorCode;
 use crate::messages::*;
 use crate::types::TopicId;
 
-const TOPIC: TopicId = TopicId(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10);
+pub(super) const TOPIC: TopicId = TopicId(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10);
 
 /// Both directions agree with the bytes.
-fn check<M: Message>(message: &M, version: i16, bytes: &[&[u8]]) {
+pub(super) fn check<M: Message>(message: &M, version: i16, bytes: &[&[u8]]) {
     let bytes = Bytes::from(bytes.concat());
     assert_eq!(encoded(message, version), bytes, "{} version {version}", M::NAME);
     let mut reader = Reader::new(bytes);
@@ -20,7 +20,7 @@ fn check<M: Message>(message: &M, version: i16, bytes: &[&[u8]]) {
 }
 
 /// [`TOPIC`] as it travels.
-const ID: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+pub(super) const ID: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
 
 #[test]
 fn list_offsets_11() {
