@@ -19,7 +19,12 @@ def public(kind: type) -> set[str]:
 def test_the_twins_have_the_same_names():
     assert public(chronik.AsyncCluster) == public(chronik.Cluster)
     assert public(chronik.AsyncNode) == public(chronik.Node)
-    for twin, plain in ((chronik.AsyncCluster, chronik.Cluster), (chronik.AsyncNode, chronik.Node)):
+    assert public(chronik.AsyncInterception) == public(chronik.Interception)
+    for twin, plain in (
+        (chronik.AsyncCluster, chronik.Cluster),
+        (chronik.AsyncNode, chronik.Node),
+        (chronik.AsyncInterception, chronik.Interception),
+    ):
         for name in public(plain):
             if isinstance(vars(plain)[name], property):
                 assert isinstance(vars(twin)[name], property)

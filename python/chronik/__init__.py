@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._chronik import Snapshot, __version__
+from ._interception import Interception
 from .cluster import Cluster
 from .errors import (
     AddressError,
@@ -32,11 +33,12 @@ from .errors import (
 from .node import LogLine, Node
 
 if TYPE_CHECKING:
-    from .aio import AsyncCluster, AsyncNode
+    from .aio import AsyncCluster, AsyncInterception, AsyncNode
 
 __all__ = [
     "AddressError",
     "AsyncCluster",
+    "AsyncInterception",
     "AsyncNode",
     "ChronikError",
     "ChronikWarning",
@@ -45,6 +47,7 @@ __all__ = [
     "ClusterTimeoutError",
     "ForkError",
     "HistoryError",
+    "Interception",
     "InternalError",
     "InvalidTypeError",
     "InvalidValueError",
@@ -61,7 +64,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     # asyncio costs more to import than all the rest, so the asynchronous twin is loaded when asked for.
-    if name in ("AsyncCluster", "AsyncNode"):
+    if name in ("AsyncCluster", "AsyncInterception", "AsyncNode"):
         from . import aio
 
         return getattr(aio, name)

@@ -4,6 +4,7 @@ from typing import final
 
 __all__ = [
     "Cluster",
+    "Interception",
     "Snapshot",
     "__version__",
     "check_history",
@@ -19,6 +20,19 @@ __version__: str
 @final
 class Snapshot:
     """What all nodes of a cluster held at one instant."""
+
+@final
+class Interception:
+    """Requests of clients that are counted, delayed or refused."""
+
+    def count(self) -> int:
+        """How many requests it has struck."""
+
+    def is_active(self) -> bool:
+        """Whether it strikes the next request that it fits."""
+
+    def remove(self) -> None:
+        """Ends it; twice is fine."""
 
 @final
 class Cluster:
@@ -92,6 +106,17 @@ class Cluster:
 
     def advance(self, by_ms: int) -> None:
         """Puts the broker clock forward."""
+
+    def intercept(
+        self,
+        api: str,
+        topic: str | None,
+        node: int | None,
+        error: str | None,
+        delay_ms: int,
+        times: int | None,
+    ) -> Interception:
+        """Counts, delays or refuses requests of clients from now on."""
 
     def transfer_leader(self, topic: str, partition: int, to: int) -> None:
         """Moves leadership and waits until it is confirmed."""

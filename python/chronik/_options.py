@@ -68,6 +68,13 @@ def text(argument: str, value: object, allowed: str = "a non-empty str") -> str:
     return value
 
 
+def name_or_number(argument: str, value: object) -> str:
+    """A name of Kafka's protocol or its number, as text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return text(argument, value, "a name of Kafka's protocol or its number")
+
+
 def choice(argument: str, value: object, allowed: Sequence[str]) -> str:
     """One of a few words."""
     words = " or ".join(repr(word) for word in allowed)

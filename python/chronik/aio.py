@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ._chronik import Snapshot
+from ._interception import Interception
 from ._options import ConfigValue
 from ._waiting import pauses, timed_out
 from .cluster import Cluster
@@ -160,6 +161,43 @@ class AsyncRecording:
         return await asyncio.to_thread(self.history.check, raise_on_anomaly=raise_on_anomaly)
 
 
+class AsyncInterception:
+    """An interception; see :class:`chronik.Interception`: ``async with await cluster.intercept(...) as it: ...``."""
+
+    def __init__(self, interception: Interception) -> None:
+        """Made by the cluster."""
+        self._interception = interception
+
+    @property
+    def count(self) -> int:
+        """How many requests it has struck so far."""
+        return self._interception.count
+
+    @property
+    def is_active(self) -> bool:
+        """True until it is removed or has struck ``times`` requests."""
+        return self._interception.is_active
+
+    async def wait(self, count: int = 1, timeout: float = 5.0) -> None:
+        """As :meth:`chronik.Interception.wait`."""
+        await asyncio.to_thread(self._interception.wait, count, timeout)
+
+    async def remove(self) -> None:
+        """As :meth:`chronik.Interception.remove`."""
+        self._interception.remove()
+
+    async def __aenter__(self) -> AsyncInterception:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._interception.remove()
+
+    def __repr__(self) -> str:
+        return repr(self._interception)
+
+
 class AsyncCluster:
     """A cluster for asyncio programs: ``async with chronik.AsyncCluster(3) as cluster: ...``.
 
@@ -243,6 +281,22 @@ class AsyncCluster:
     async def transfer_leader(self, topic: str, partition: int, node: AsyncNode | int) -> None:
         """As :meth:`chronik.Cluster.transfer_leader`."""
         await asyncio.to_thread(self._cluster.transfer_leader, topic, partition, _plain(node))
+
+    async def intercept(
+        self,
+        *,
+        api: str | int,
+        topic: str | None = None,
+        node: AsyncNode | int | None = None,
+        error: str | int | None = None,
+        delay: float = 0.0,
+        times: int | None = None,
+    ) -> AsyncInterception:
+        """As :meth:`chronik.Cluster.intercept`."""
+        plain = None if node is None else _plain(node)
+        return AsyncInterception(
+            self._cluster.intercept(api=api, topic=topic, node=plain, error=error, delay=delay, times=times)
+        )
 
     async def snapshot(self) -> Snapshot:
         """As :meth:`chronik.Cluster.snapshot`."""

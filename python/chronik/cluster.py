@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from . import _chronik, _lifetime, _logs, _options
 from ._chronik import Snapshot
+from ._interception import REQUESTS_MAX, Interception
 from ._waiting import wait_for
 from .errors import ChronikWarning, ClusterStateError, InvalidTypeError, InvalidValueError
 from .node import LogLine, Node
@@ -246,6 +247,52 @@ class Cluster:
         checked = _options.number("seconds", seconds, 0.0, ADVANCE_SECONDS_MAX)
         self._running_engine().advance(round(checked * 1000))
 
+    # Requests of clients.
+
+    def intercept(
+        self,
+        *,
+        api: str | int,
+        topic: str | None = None,
+        node: Node | int | None = None,
+        error: str | int | None = None,
+        delay: float = 0.0,
+        times: int | None = None,
+    ) -> Interception:
+        """Counts, delays or refuses requests of clients before they are served.
+
+            with cluster.intercept(api="Produce", topic="orders", error="NOT_LEADER_OR_FOLLOWER", times=2) as refused:
+                producer.send("orders", b"v").get()
+            assert refused.count == 2
+
+        - ``api``: Kafka's name of the request (``"Produce"``, ``"JoinGroup"``, case does not matter) or its number.
+        - ``topic``: only requests that concern it. Produce, Fetch and Metadata are refused for this topic alone; any
+          other request that names it is refused as a whole. Without ``topic`` all requests of the API are meant.
+        - ``node``: only requests to this node.
+        - ``error``: what they are answered with, by Kafka's name or number, and nothing of them is done. Without it
+          they are served.
+        - ``delay``: seconds each of them waits first, up to 600; what follows on its connection waits behind it.
+        - ``times``: how many requests; without it all until ``remove()`` or the end of the ``with`` block.
+
+        Without ``error`` and ``delay`` it only counts. Of several that fit a request each counts it, their delays add
+        up, and the oldest error is the answer. What nodes say to each other is never touched. Restarts do not end it;
+        ``reset()`` does. InvalidValueError says which names are unknown.
+        """
+        engine = self._running_engine()
+        checked = _options.number("delay", delay, 0.0, DELAY_MS_MAX / 1000)
+        if times is not None:
+            _options.integer("times", times, 1, REQUESTS_MAX)
+        name = _options.name_or_number("api", api)
+        intercepted = engine.intercept(
+            name,
+            None if topic is None else _options.text("topic", topic),
+            None if node is None else self._node_id("node", node),
+            None if error is None else _options.name_or_number("error", error),
+            round(checked * 1000),
+            times,
+        )
+        return Interception(intercepted, name if topic is None else f"{name} of {topic}")
+
     # The state as a whole.
 
     def snapshot(self) -> Snapshot:
@@ -266,7 +313,10 @@ class Cluster:
         self._disturb("restore of a snapshot").restore(snapshot)
 
     def reset(self) -> None:
-        """Puts the cluster back to how it was when it had started: nothing is left of earlier tests."""
+        """Puts the cluster back to how it was when it had started: nothing is left of earlier tests.
+
+        Interceptions end. Links keep their faults, and the broker clock does not go back.
+        """
         self._disturb("reset").reset()
 
     # Faults of links.

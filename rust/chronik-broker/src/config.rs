@@ -1,9 +1,12 @@
 //! What a node is told at its start. Everything that may change later lives in the metadata image.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chronik_coord::Endpoint;
 use chronik_wire::types::NodeId;
+
+use crate::interception::Interceptions;
 
 /// A node's fixed configuration.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub struct BrokerConfig {
     pub shards: usize,
     /// Index of this broker's shard.
     pub shard: usize,
+    /// Requests that a test wants counted, delayed or refused; one for all nodes of its cluster.
+    pub interceptions: Arc<Interceptions>,
 }
 
 /// What the directory of a node is called that keeps everything in memory.

@@ -16,6 +16,7 @@ use crate::broker::Broker;
 use crate::connection::{CloseReason, Connection, RequestClass};
 use crate::counters::count;
 use crate::handlers::{self, Answer, Context};
+use crate::interception::Refusable;
 use crate::world::LocalFuture;
 
 type Outcome = Result<Option<Vec<Bytes>>, CloseReason>;
@@ -27,20 +28,25 @@ struct Api {
 }
 
 macro_rules! apis {
-    ($($key:ident => $module:ident;)*) => {
+    ($($key:ident => $module:ident $(, $interception:ident)?;)*) => {
         /// Every API this broker speaks.
         static APIS: &[Api] = &[$(Api {
             key: ApiKey::$key,
-            run: |context, header, reader| Box::pin(run(context, header, reader, handlers::$module::handle)),
+            run: |context, header, reader| {
+                Box::pin(apis!(@run $($interception)?)(context, header, reader, handlers::$module::handle))
+            },
         }),*];
     };
+    (@run) => { run_unless_refused };
+    // Its handler asks the rules of a test itself, to refuse only the topics they name.
+    (@run by_topic) => { run };
 }
 
 apis! {
-    Produce => produce;
-    Fetch => fetch;
+    Produce => produce, by_topic;
+    Fetch => fetch, by_topic;
     ListOffsets => list_offsets;
-    Metadata => metadata;
+    Metadata => metadata, by_topic;
     OffsetCommit => offset_commit;
     OffsetFetch => offset_fetch;
     FindCoordinator => find_coordinator;
@@ -186,4 +192,25 @@ where
         tracing::error!(api = %header.api, version = header.version, %error, "response cannot be encoded");
         UNENCODABLE
     })
+}
+
+/// The same for requests that a test may want delayed or refused before they are handled.
+async fn run_unless_refused<Q, F>(
+    context: Context,
+    header: RequestHeader,
+    reader: Reader,
+    handler: impl FnOnce(Context, Q) -> F,
+) -> Outcome
+where
+    Q: Refusable,
+    F: Future<Output = Answer<Q::Response>>,
+{
+    run(context, header, reader, async |mut context: Context, request: Q| {
+        let version = context.version;
+        match context.intercepted(Q::KEY, || request.named(version)).await {
+            Some(refused) => Ok(Some(request.refused(version, refused.code))),
+            None => handler(context, request).await,
+        }
+    })
+    .await
 }

@@ -66,3 +66,7 @@ pub const REOPEN_MS: u64 = 1_000;
 
 /// Reassignments whose end is reported in one command.
 pub const ARRIVALS_PER_REPORT_MAX: usize = 1_000;
+/// Rules of a test about requests to count, delay or refuse that are active at a time.
+pub const INTERCEPTIONS_MAX: usize = 1_024;
+/// Longest delay that such a rule may want.
+pub const INTERCEPTION_DELAY_MS_MAX: u64 = 600_000;

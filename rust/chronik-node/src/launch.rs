@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use chronik_broker::coord::Endpoint;
-use chronik_broker::{BrokerConfig, LocalFuture, NodeState};
+use chronik_broker::{BrokerConfig, Interceptions, LocalFuture, NodeState};
 use chronik_log::Disk;
 use chronik_replica::{Faults, GateMode, HostConfig, SyncMode};
 use chronik_wire::types::NodeId;
@@ -42,6 +42,7 @@ pub(crate) struct NodeSetup {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) counters: NodeCounters,
     pub(crate) log: Arc<NodeLog>,
+    pub(crate) interceptions: Arc<Interceptions>,
 }
 
 impl NodeSetup {
@@ -93,6 +94,7 @@ impl NodeSetup {
             peer_timeout_ms: self.profile.peer_timeout_ms,
             shards: shards.len(),
             shard: 0,
+            interceptions: Arc::clone(&self.interceptions),
         };
         let bell = Arc::clone(&shards[0]);
         let state = NodeState::new(config, Arc::clone(&self.counters.broker), Arc::new(move || bell.wake()));
@@ -231,6 +233,7 @@ mod tests {
             disk: Arc::new(MemDisk::new()),
             counters: NodeCounters::default(),
             log: NodeLog::new("c", None),
+            interceptions: Arc::default(),
         };
         let keys = [
             ("chronik.fetch.from.followers", "false"),

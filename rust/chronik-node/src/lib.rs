@@ -27,13 +27,14 @@ mod stats;
 pub mod testing;
 mod world;
 
+pub use chronik_broker::Interception;
 /// The configuration catalogue, for programs that check a configuration before they start anything.
 pub use chronik_broker::coord::config_catalogue;
 pub use chronik_wire::types::{NodeId, PartitionIndex};
 
 pub use self::cluster::{
-    Cluster, ClusterError, ClusterOptions, Durability, NewNode, NodeInfo, PartitionLeader, Snapshot,
-    Transport, Unsynced,
+    Cluster, ClusterError, ClusterOptions, Durability, Intercept, NewNode, NodeInfo, PartitionLeader,
+    Snapshot, Transport, Unsynced,
 };
 pub use self::logs::{LogLine, NodeLogLayer, log_lines_dropped, subscribe_logs, unsubscribe_logs};
 pub use self::profile::{Profile, ProfileError};

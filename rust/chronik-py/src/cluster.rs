@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chronik_node::{
-    ClusterError, ClusterOptions, Durability, NewNode, NodeId, PartitionLeader, Transport, Unsynced,
+    ClusterError, ClusterOptions, Durability, Intercept, NewNode, NodeId, PartitionLeader, Transport,
+    Unsynced,
 };
 use pyo3::prelude::*;
 
@@ -18,6 +19,28 @@ type PlainNode = (i32, String, String, u16, u16, bool, bool);
 /// What all nodes of a cluster held at one instant.
 #[pyclass(frozen, module = "chronik._chronik")]
 pub(crate) struct Snapshot(Arc<chronik_node::Snapshot>);
+
+/// Requests of clients that are counted, delayed or refused.
+#[pyclass(frozen, module = "chronik._chronik")]
+pub(crate) struct Interception(chronik_node::Interception);
+
+#[pymethods]
+impl Interception {
+    /// How many requests it has struck.
+    fn count(&self) -> u64 {
+        self.0.count()
+    }
+
+    /// Whether it strikes the next request that it fits.
+    fn is_active(&self) -> bool {
+        self.0.is_active()
+    }
+
+    /// Ends it; twice is fine.
+    fn remove(&self) {
+        self.0.remove();
+    }
+}
 
 /// A running cluster. Every call is bounded in time and lets other Python threads run while it waits.
 #[pyclass(frozen, module = "chronik._chronik")]
@@ -202,6 +225,25 @@ impl Cluster {
     /// Puts the broker clock forward.
     fn advance(&self, py: Python<'_>, by_ms: i64) -> PyResult<()> {
         self.call(py, |cluster| cluster.advance(by_ms))
+    }
+
+    /// Counts, delays or refuses requests of clients from now on.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are keywords, checked and gathered by the Python side"
+    )]
+    fn intercept(
+        &self,
+        py: Python<'_>,
+        api: String,
+        topic: Option<String>,
+        node: Option<i32>,
+        error: Option<String>,
+        delay_ms: u64,
+        times: Option<u64>,
+    ) -> PyResult<Interception> {
+        let wanted = Intercept { api, topic, node: node.map(NodeId), error, delay_ms, times };
+        self.call(py, |cluster| cluster.intercept(&wanted)).map(Interception)
     }
 
     /// Moves leadership and waits until it is confirmed.

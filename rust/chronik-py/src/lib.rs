@@ -20,6 +20,7 @@ fn _chronik(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<cluster::Cluster>()?;
     module.add_class::<cluster::Snapshot>()?;
+    module.add_class::<cluster::Interception>()?;
     module.add_function(wrap_pyfunction!(logs::subscribe_logs, module)?)?;
     module.add_function(wrap_pyfunction!(logs::unsubscribe_logs, module)?)?;
     module.add_function(wrap_pyfunction!(logs::next_log_lines, module)?)?;

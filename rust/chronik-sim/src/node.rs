@@ -223,6 +223,7 @@ impl Node {
                 peer_timeout_ms: timers.peer_timeout_ms,
                 shards: 1,
                 shard: 0,
+                interceptions: Arc::default(),
             },
             Arc::clone(start.broker_counters),
             no_bell,

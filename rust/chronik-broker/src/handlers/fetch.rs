@@ -20,6 +20,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use chronik_mutants::{Mutant, planted};
 use chronik_replica::{GateError, GateErrorKind, GatePass, Role};
+use chronik_wire::api::ApiKey;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::common::LeaderIdAndEpoch;
 use chronik_wire::messages::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
@@ -31,6 +32,7 @@ use crate::broker::Broker;
 use crate::connection::CloseReason;
 use crate::counters::count;
 use crate::fetch_session::{PlanKind, Wanted};
+use crate::interception::{Named, Refused};
 use crate::leader_hint::endpoints;
 use crate::limits;
 use crate::parked::Parked;
@@ -80,7 +82,7 @@ struct Fetch {
     park_deadline_ms: u64,
 }
 
-pub(crate) async fn handle(context: Context, request: FetchRequest) -> Answer<FetchResponse> {
+pub(crate) async fn handle(mut context: Context, request: FetchRequest) -> Answer<FetchResponse> {
     if request.replica_id >= 0 || request.replica_state.replica_id >= 0 {
         return Err(CloseReason::Unanswerable("replication between brokers does not use fetch requests"));
     }
@@ -93,7 +95,12 @@ pub(crate) async fn handle(context: Context, request: FetchRequest) -> Answer<Fe
     if plan.wanted.len() > limits::FETCH_PARTITIONS_MAX {
         return Err(CloseReason::Unanswerable("a fetch request names too many partitions"));
     }
+    let named = || Named::Topics(plan.wanted.iter().map(|(topic, _)| topic.clone()).collect());
+    let intercepted = context.intercepted(ApiKey::Fetch, named).await;
     let mut fetch = Fetch::new(context, &request, plan.wanted);
+    if let Some(refused) = intercepted {
+        fetch.refuse(&refused);
+    }
     fetch.admit((0..fetch.parts.len()).collect()).await;
     fetch.look_up_unknown().await;
     fetch.pass_gates().await;
@@ -150,6 +157,15 @@ impl Fetch {
                 part.spec.key = target.key;
                 part.spec.consistency = settings.read_consistency;
                 part.state = State::Open(Role::Follower);
+            }
+        }
+    }
+
+    /// What a test wants refused is final before anybody is asked.
+    fn refuse(&mut self, refused: &Refused) {
+        for part in &mut self.parts {
+            if refused.concerns_named(&self.context, &part.topic) {
+                part.fail(refused.code);
             }
         }
     }

@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use chronik_coord::Topic;
+use chronik_wire::api::ApiKey;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
@@ -24,8 +25,10 @@ use super::{Answer, Context};
 use crate::authorized_operations;
 use crate::cluster_picture::{ClusterPicture, ListedPartition, is_internal, unknown_name};
 use crate::connection::CloseReason;
+use crate::interception::Named;
 use crate::limits;
 use crate::topic_admin::plain_topic;
+use crate::topics::TopicName;
 
 const NULL_ASKS_FOR_ALL_FROM: i16 = 1;
 const CREATION_FLAG_FROM: i16 = 4;
@@ -43,13 +46,14 @@ enum Asked {
 /// Why topics that were asked for could not be created, by name.
 type Refusals = BTreeMap<String, ErrorCode>;
 
-pub(crate) async fn handle(context: Context, request: MetadataRequest) -> Answer<MetadataResponse> {
+pub(crate) async fn handle(mut context: Context, request: MetadataRequest) -> Answer<MetadataResponse> {
     if request.topics.as_ref().is_some_and(|topics| topics.len() > limits::METADATA_TOPICS_MAX) {
         return Err(CloseReason::Unanswerable("a metadata request names too many topics"));
     }
     let asked = asked(&request, context.version);
+    let intercepted = context.intercepted(ApiKey::Metadata, || named(asked.as_deref())).await;
     let mut picture = ClusterPicture::take(&context).await;
-    let topics = match asked {
+    let mut topics: Vec<_> = match asked {
         None if !picture.confirmed => {
             return Err(CloseReason::Unanswerable(
                 "the list of topics cannot be confirmed; ask another node",
@@ -65,6 +69,17 @@ pub(crate) async fn handle(context: Context, request: MetadataRequest) -> Answer
             each.collect()
         }
     };
+    if let Some(refused) = intercepted {
+        // The brokers stay: a client that is told of none has nobody left to ask.
+        for topic in topics.iter_mut().filter(|topic| refused.concerns(topic.name.as_deref())) {
+            *topic = MetadataResponseTopic {
+                error_code: refused.code,
+                name: topic.name.take(),
+                topic_id: topic.topic_id,
+                ..MetadataResponseTopic::default()
+            };
+        }
+    }
     Ok(Some(MetadataResponse {
         brokers: brokers(&context, &picture),
         cluster_id: picture.image.cluster_id.clone(),
@@ -90,6 +105,17 @@ fn asked(request: &MetadataRequest, version: i16) -> Option<Vec<Asked>> {
         _ => Asked::Nothing,
     };
     Some(topics.iter().map(one).filter(|asked| seen.insert(asked.clone())).collect())
+}
+
+/// The topics a test's rules may be about.
+fn named(asked: Option<&[Asked]>) -> Named {
+    let Some(asked) = asked else { return Named::AllTopics };
+    let name = |asked: &Asked| match asked {
+        Asked::Name(name) => Some(TopicName::Name(name.clone())),
+        Asked::Id(id) => Some(TopicName::Id(*id)),
+        Asked::Nothing => None,
+    };
+    Named::Topics(asked.iter().filter_map(name).collect())
 }
 
 /// Creates what is asked for by name and does not exist, if the client and the configuration allow it.

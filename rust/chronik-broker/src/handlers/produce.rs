@@ -19,13 +19,14 @@ use bytes::{Bytes, BytesMut};
 use chronik_coord::{MetaImage, TimestampType, TopicConfig};
 use chronik_mutants::{Mutant, planted};
 use chronik_replica::{Acks, AppendError};
+use chronik_wire::api::ApiKey;
 use chronik_wire::batch::{
     BatchHeader, BatchLimits, Compression, into_unique, stamp_append_time, validate_produced,
 };
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::common::LeaderIdAndEpoch;
 use chronik_wire::messages::produce::{
-    PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
+    PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 
 use super::{Answer, Context};
@@ -35,6 +36,7 @@ use crate::counters::count;
 use crate::errors;
 use crate::forward::{Forwarded, ForwardedBatch};
 use crate::hosts::HostReply;
+use crate::interception::{Named, Refused};
 use crate::leader_hint::{endpoints, hint};
 use crate::limits;
 use crate::quotas::Direction;
@@ -73,9 +75,13 @@ struct Common {
     acks: Acks,
     deadline_ms: u64,
     transaction: Option<ProducedTransaction>,
+    /// What a test wants some of them refused with.
+    intercepted: Option<Refused>,
 }
 
-pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Answer<ProduceResponse> {
+pub(crate) async fn handle(mut context: Context, request: ProduceRequest) -> Answer<ProduceResponse> {
+    let version = context.version;
+    let intercepted = context.intercepted(ApiKey::Produce, || Named::Topics(topics(&request, version))).await;
     let quota = context.quota(Direction::Produce);
     let throttle_time_ms = quota.map_or(0, |quota| context.charge(&quota, context.frame_bytes));
     let acks = match request.acks {
@@ -91,8 +97,9 @@ pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Answer<
         acks,
         deadline_ms: context.deadline_ms(request.timeout_ms),
         transaction: ProducedTransaction::of(&context, &request),
+        intercepted,
     };
-    let (wanted, mut records) = flatten(request, context.version);
+    let (wanted, mut records) = flatten(request, version);
     if wanted.len() > limits::REQUEST_PARTITIONS_MAX {
         return Err(CloseReason::Unanswerable("a produce request names too many partitions"));
     }
@@ -108,6 +115,12 @@ pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Answer<
         return failed.map_or(Ok(None), |code| Err(CloseReason::UnacknowledgedProduceFailed(code.0)));
     }
     Ok(Some(respond(&context, results, throttle_time_ms)))
+}
+
+/// The topics of a request.
+fn topics(request: &ProduceRequest, version: i16) -> Vec<TopicName> {
+    let name = |topic: &TopicProduceData| TopicName::of(version >= BY_ID_FROM, &topic.name, topic.topic_id);
+    request.topic_data.iter().map(name).collect()
 }
 
 /// The partitions of a request, and the batch for each.
@@ -159,6 +172,10 @@ fn start(
     records: Option<Bytes>,
     common: &Common,
 ) -> Pending {
+    let intercepted = common.intercepted.as_ref();
+    if let Some(refused) = intercepted.filter(|refused| refused.concerns(Some(&target.topic.name))) {
+        return Pending::Refused(refused.code.into());
+    }
     if !may_be_produced_to(&target.topic.name) {
         return Pending::Refused(Refusal {
             code: ErrorCode::INVALID_TOPIC_EXCEPTION,

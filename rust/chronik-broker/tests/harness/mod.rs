@@ -17,8 +17,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use chronik_broker::{
-    Broker, BrokerConfig, BrokerCounters, CloseReason, Connection, Hosts, LocalFuture, NodeState,
-    PeerMessage, World,
+    Broker, BrokerConfig, BrokerCounters, CloseReason, Connection, Hosts, Interceptions, LocalFuture,
+    NodeState, PeerMessage, World,
 };
 use chronik_coord::Endpoint;
 use chronik_log::MemDisk;
@@ -105,6 +105,8 @@ pub struct Options {
     pub config: BTreeMap<String, String>,
     /// Followers refuse fetches.
     pub followers_refuse: bool,
+    /// Requests to be intercepted, at all nodes.
+    pub interceptions: Arc<Interceptions>,
 }
 
 /// The cluster: nodes 1 to n, racks `rack-1` to `rack-n`.
@@ -529,6 +531,7 @@ fn start_node(
         peer_timeout_ms: 300,
         shards: 1,
         shard: 0,
+        interceptions: Arc::clone(&options.interceptions),
     };
     let node = NodeState::new(config, Arc::clone(&counters), Arc::new(|| ()));
     let world = Rc::new(TestWorld { node: id, shared: Rc::clone(shared) });

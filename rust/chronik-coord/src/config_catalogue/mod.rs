@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 pub(crate) use check::unknown_name;
 pub use check::{Accepted, check_broker_config, check_dynamic_broker_config, check_topic_config};
 pub use key::{ConfigKey, ConfigKind, Effect, Rule, Scope};
-pub use nearest::nearest;
+pub use nearest::{nearest, nearest_among};
 pub(crate) use topic_keys::{Conversion, synonyms};
 
 /// All broker keys, by name.

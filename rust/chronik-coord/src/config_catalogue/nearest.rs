@@ -9,11 +9,14 @@ const EDITS_MAX: usize = 4;
 /// The configuration name with the fewest single-character edits to `name`, unless even that is too
 /// far to be meant.
 pub fn nearest(name: &str) -> Option<&'static str> {
+    nearest_among(name, broker_keys().iter().chain(topic_keys()).map(|key| key.name))
+}
+
+/// The same among any other names.
+pub fn nearest_among<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = EDITS_MAX.min(name.len() / 3);
-    broker_keys()
-        .iter()
-        .chain(topic_keys())
-        .filter_map(|key| Some((distance(name.as_bytes(), key.name.as_bytes(), allowed)?, key.name)))
+    names
+        .filter_map(|known| Some((distance(name.as_bytes(), known.as_bytes(), allowed)?, known)))
         .min()
         .map(|(_, near)| near)
 }

@@ -32,7 +32,7 @@ impl Cluster {
         let node = NodeId(self.next_node.fetch_add(1, Ordering::Relaxed));
         let (record, held) =
             record::prepare_node(node, newcomer, &self.options, &self.name, self.seed, &self.config)?;
-        let record = Arc::new(record);
+        let record = Arc::new(record.intercepted_by(&self.interceptions));
         self.introduce(node, record.addresses.peer.map(|address| address.to_string()))?;
         self.nodes.write().push(Arc::clone(&record));
         for doors in self.seat(&[record], vec![held])? {

@@ -7,6 +7,7 @@ mod disk;
 mod error;
 mod faults;
 mod inspect;
+mod intercept;
 mod lifecycle;
 mod membership;
 mod options;
@@ -21,14 +22,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use chronik_broker::LocalFuture;
 use chronik_broker::coord::config_catalogue;
+use chronik_broker::{Interceptions, LocalFuture};
 use chronik_wire::types::NodeId;
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use self::disk::open_data_dir;
 pub use self::error::ClusterError;
 pub use self::inspect::{NodeInfo, PartitionLeader};
+pub use self::intercept::Intercept;
 pub use self::options::{ClusterOptions, Durability, NewNode, Transport, Unsynced};
 use self::record::NodeRecord;
 pub use self::snapshots::Snapshot;
@@ -64,6 +66,8 @@ pub struct Cluster {
     threads: Mutex<Vec<ShardThread>>,
     /// What its disks held when it had started; for [`Cluster::reset`].
     first_state: OnceLock<Arc<Snapshot>>,
+    /// Requests to be counted, delayed or refused; asked by every node.
+    interceptions: Arc<Interceptions>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -90,6 +94,7 @@ impl Cluster {
         let log = NodeLog::new(&name, None);
         let _scope = LogScope::enter(&log);
         let seed = options.seed.unwrap_or_else(os_random_u64);
+        let interceptions = Arc::new(Interceptions::default());
         let (nodes, bound) = record::prepare(&options, &name, seed, &config)?;
         let clock = Clock::new();
         let ports: Arc<[Arc<ShardPort>]> = (0..options.shards).map(|_| ShardPort::new()).collect();
@@ -113,7 +118,9 @@ impl Cluster {
             ports,
             options,
             config,
-            nodes: RwLock::new(nodes.into_iter().map(Arc::new).collect()),
+            nodes: RwLock::new(
+                nodes.into_iter().map(|node| Arc::new(node.intercepted_by(&interceptions))).collect(),
+            ),
             next_node,
             cluster_key,
             admission: Admission::new(Clients::InThisProcess),
@@ -121,6 +128,7 @@ impl Cluster {
             links_faulty: AtomicBool::new(false),
             threads: Mutex::new(Vec::new()),
             first_state: OnceLock::new(),
+            interceptions,
         };
         for index in 0..cluster.ports.len() {
             let thread = ShardThread::start(index, &cluster.name, shard_config.clone())

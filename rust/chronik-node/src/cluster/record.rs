@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use chronik_broker::NodeState;
 use chronik_broker::coord::Endpoint;
+use chronik_broker::{Interceptions, NodeState};
 use chronik_replica::SyncMode;
 use chronik_wire::types::NodeId;
 use parking_lot::{Mutex, MutexGuard};
@@ -71,6 +71,12 @@ pub(crate) struct NodeRecord {
 impl NodeRecord {
     pub(crate) fn node(&self) -> NodeId {
         self.setup.node
+    }
+
+    /// The same node, whose requests these rules may strike in all its lives.
+    pub(crate) fn intercepted_by(mut self, interceptions: &Arc<Interceptions>) -> NodeRecord {
+        self.setup.interceptions = Arc::clone(interceptions);
+        self
     }
 
     /// Whether it runs; held while that changes.
@@ -173,6 +179,7 @@ pub(crate) fn prepare_node(
         gate: options.gate_mode(),
         profile: options.profile,
         sync,
+        interceptions: Arc::default(),
         seed: seed.wrapping_add(place as u64),
         disk: disk.handle(),
         counters: NodeCounters::default(),

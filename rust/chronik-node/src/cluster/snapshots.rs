@@ -64,13 +64,15 @@ impl Cluster {
         self.start_together(&self.records().into_iter().filter(runs).collect::<Vec<_>>())
     }
 
-    /// Puts the cluster back to how it was when it had started: without topics, groups or transactions.
+    /// Puts the cluster back to how it was when it had started: without topics, groups, transactions or interceptions.
     ///
     /// # Errors
     /// The cluster keeps its data in files, or nodes joined or left since.
     pub fn reset(&self) -> Result<(), ClusterError> {
         let first = self.first_state.get().map(Arc::clone);
-        self.restore(&*first.ok_or(ClusterError::NotInMemory)?)
+        self.restore(&*first.ok_or(ClusterError::NotInMemory)?)?;
+        self.interceptions.clear();
+        Ok(())
     }
 
     /// Lets every node stand still between two messages, or go on. Nodes that are frozen on request stay so.

@@ -96,6 +96,7 @@ impl NodeServer {
             disk,
             counters: NodeCounters::default(),
             log: NodeLog::new(&options.cluster_name, Some(options.node)),
+            interceptions: Arc::default(),
         }
         .with_config(config)
         .with_folder(options.data_dir.as_deref());

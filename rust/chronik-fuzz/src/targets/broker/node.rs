@@ -111,6 +111,7 @@ impl Node {
             peer_timeout_ms: 300,
             shards: 1,
             shard: 0,
+            interceptions: Arc::default(),
         };
         let state = NodeState::new(config, Arc::new(BrokerCounters::default()), Arc::new(|| ()));
         let world = Rc::new(Outside(Rc::clone(&shared)));
