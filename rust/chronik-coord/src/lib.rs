@@ -28,6 +28,7 @@ mod placement;
 mod quorum;
 mod reply;
 mod resolve;
+pub mod share;
 mod snapshot;
 pub mod transactions;
 
