@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use chronik_wire::codec::DecodeError;
 use chronik_wire::error_code::ErrorCode;
-use chronik_wire::types::{DirectoryId, NodeId, Offset, PartitionIndex, TopicId};
+use chronik_wire::types::{DirectoryId, LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
 use thiserror::Error;
 
 use crate::limits;
@@ -181,6 +181,7 @@ macro_rules! coded_newtype {
 }
 coded_newtype!(
     ErrorCode(i16),
+    LeaderEpoch(i32),
     DirectoryId(u128),
     NodeId(i32),
     Offset(i64),

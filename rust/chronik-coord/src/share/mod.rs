@@ -17,10 +17,20 @@
 
 pub mod delivery;
 pub mod limits;
+mod machine;
 mod partition;
+mod record;
+mod request;
+mod state;
+#[cfg(test)]
+mod tests;
 
 pub use delivery::{DeliveryState, StateBatch};
+pub use machine::{ShareConfig, ShareCoordinator};
 pub use partition::{
     Accepted, AcknowledgeType, Acknowledgement, AcquireMode, AcquiredRange, DeliveryRules, ReadRange,
     SharePartition, StateWrite, Wanted,
 };
+pub use record::{read_batches, wire_batches};
+pub use request::{ShareAccount, ShareAnswer, ShareCall, ShareKey, ShareReply, ShareRequest, ShareSummary};
+pub use state::ShareStates;
