@@ -4,7 +4,7 @@
 //! acts on it, so that whichever node is asked next shows it.
 
 use chronik_coord::{
-    Action, AlterConfigs, ConfigChange, ConfigResource, ItemError, ReplyBody, check_topic_name,
+    Action, AlterConfigs, Change, ConfigChange, ConfigResource, ItemError, ReplyBody, check_topic_name,
 };
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::NodeId;
@@ -40,8 +40,12 @@ impl Broker {
             }
             BROKER if name.is_empty() => Ok(ConfigResource::Broker(None)),
             BROKER => self.own_broker(name),
+            GROUP if name.is_empty() => {
+                Err(refusal("there is no default configuration of groups; name one".to_owned()))
+            }
+            GROUP => Ok(ConfigResource::Group(name.to_owned())),
             other => Err(refusal(format!(
-                "resource type {other} has no configuration that can change; name 2 (topic) or 4 (broker)"
+                "resource type {other} has no configuration that can change; name 2 (topic), 4 (broker) or 32 (group)"
             ))),
         }
     }
@@ -53,6 +57,15 @@ impl Broker {
             Ok(node) if node == own => Ok(ConfigResource::Broker(Some(own))),
             _ => Err(refusal(format!("this is broker {own}; the change of broker {name:?} belongs there"))),
         }
+    }
+
+    /// The wish to change a resource. What a group asks for must keep within the bounds that this broker was started with;
+    /// the controller knows only what all brokers share.
+    pub(crate) fn config_wish(&self, resource: ConfigResource, change: Change) -> Wish {
+        let (image, config) = (self.node.image(), &self.node.config);
+        let change = ConfigChange { resource, change };
+        image.check_group_change(&change, config.node, &config.broker_config)?;
+        Ok(change)
     }
 
     /// Has the controller carry out the wishes that are in order, and waits until every live node acts on them. With

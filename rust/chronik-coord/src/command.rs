@@ -364,6 +364,8 @@ pub enum ConfigResource {
     Topic(String),
     /// One broker, or with `None` the default of all of them.
     Broker(Option<NodeId>),
+    /// A group, by name; it need not exist.
+    Group(String),
 }
 
 impl Coded for ConfigResource {
@@ -379,6 +381,10 @@ impl Coded for ConfigResource {
                 out.push(1);
                 node.put(out);
             }
+            ConfigResource::Group(name) => {
+                out.push(2);
+                name.put(out);
+            }
         }
     }
 
@@ -386,6 +392,7 @@ impl Coded for ConfigResource {
         Ok(match u8::get(from)? {
             0 => ConfigResource::Topic(Coded::get(from)?),
             1 => ConfigResource::Broker(Coded::get(from)?),
+            2 => ConfigResource::Group(Coded::get(from)?),
             value => return Err(CodecError::Unknown { what: "configuration resource", value: value.into() }),
         })
     }

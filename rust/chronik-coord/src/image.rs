@@ -66,6 +66,7 @@ pub struct MetaImage {
     by_name: Arc<BTreeMap<Arc<str>, Arc<Topic>>>,
     by_id: Arc<BTreeMap<TopicId, Arc<Topic>>>,
     broker_configs: Arc<BTreeMap<Option<NodeId>, BTreeMap<String, String>>>,
+    group_configs: Arc<BTreeMap<String, BTreeMap<String, String>>>,
     /// Who belongs to the metadata group, by broker.
     quorum: Arc<BTreeMap<NodeId, Seat>>,
     /// Brokers that are being emptied.
@@ -87,6 +88,7 @@ impl Default for MetaImage {
             by_name: Arc::default(),
             by_id: Arc::default(),
             broker_configs: Arc::default(),
+            group_configs: Arc::default(),
             quorum: Arc::default(),
             draining: Arc::default(),
             quotas: Arc::default(),
@@ -156,6 +158,16 @@ impl MetaImage {
     /// The configuration overrides of one broker, or with `None` the cluster-wide ones.
     pub fn broker_overrides(&self, node: Option<NodeId>) -> &BTreeMap<String, String> {
         self.broker_configs.get(&node).unwrap_or(&NO_OVERRIDES)
+    }
+
+    /// The configuration overrides of one group.
+    pub fn group_overrides(&self, group: &str) -> &BTreeMap<String, String> {
+        self.group_configs.get(group).unwrap_or(&NO_OVERRIDES)
+    }
+
+    /// The groups that have configuration overrides, by name.
+    pub fn configured_groups(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.group_configs.keys().map(String::as_str)
     }
 
     /// Whether a broker is being emptied: it gets no new replica.
@@ -267,6 +279,15 @@ impl MetaImage {
         }
     }
 
+    pub(crate) fn set_group_overrides(&mut self, group: String, configs: BTreeMap<String, String>) {
+        let all = Arc::make_mut(&mut self.group_configs);
+        if configs.is_empty() {
+            all.remove(&group);
+        } else {
+            all.insert(group, configs);
+        }
+    }
+
     pub(crate) fn set_quotas(&mut self, entity: QuotaEntity, quotas: BTreeMap<String, QuotaValue>) {
         let all = Arc::make_mut(&mut self.quotas);
         if quotas.is_empty() {
@@ -274,6 +295,10 @@ impl MetaImage {
         } else {
             all.insert(entity, quotas);
         }
+    }
+
+    pub(crate) fn group_configs(&self) -> &BTreeMap<String, BTreeMap<String, String>> {
+        &self.group_configs
     }
 
     pub(crate) fn broker_configs(&self) -> &BTreeMap<Option<NodeId>, BTreeMap<String, String>> {

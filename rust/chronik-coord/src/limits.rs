@@ -35,8 +35,10 @@ pub const PARTITIONS_MAX: usize = 50_000;
 pub const REPLICAS_MAX: usize = 15;
 /// Length of a topic name, in bytes (Kafka's).
 pub const TOPIC_NAME_BYTES_MAX: usize = 249;
-/// Overrides on one topic or broker.
+/// Overrides on one topic, broker or group.
 pub const CONFIGS_PER_RESOURCE_MAX: usize = 256;
+/// Groups with overrides.
+pub const CONFIGURED_GROUPS_MAX: usize = 10_000;
 /// Length of a configuration value, in bytes.
 pub const CONFIG_VALUE_BYTES_MAX: usize = 16 * 1024;
 

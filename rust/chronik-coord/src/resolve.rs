@@ -26,6 +26,8 @@ pub enum ConfigSource {
     StaticBroker = 4,
     /// Nobody set it.
     Default = 5,
+    /// An override of the group.
+    DynamicGroup = 8,
 }
 
 /// One of the places a value could come from.
@@ -79,6 +81,29 @@ impl MetaImage {
         let mut synonyms: Vec<_> = self.broker_levels(key.name, node, statics).collect();
         if key.default.is_some() || synonyms.is_empty() {
             synonyms.push(default_of(key));
+        }
+        Some(in_force(synonyms, key))
+    }
+
+    /// A group key's value as `node` sees it, as it was set: bounds of the broker that came later are not applied. `None`
+    /// for a name that is no group key.
+    pub fn group_config(
+        &self,
+        group: &str,
+        name: &str,
+        node: NodeId,
+        statics: &Statics,
+    ) -> Option<ResolvedConfig> {
+        let key = config_catalogue::group_key(name)?;
+        let mut synonyms = Vec::new();
+        if let Some(value) = self.group_overrides(group).get(key.name) {
+            let source = ConfigSource::DynamicGroup;
+            synonyms.push(ConfigSynonym { name: key.name.to_owned(), value: Some(value.clone()), source });
+        }
+        let stand_in = config_catalogue::group_bounds(key.name).map(|bounds| bounds.broker);
+        match stand_in.and_then(|name| self.broker_config(name, node, statics)) {
+            Some(of_broker) => synonyms.extend(of_broker.synonyms),
+            None => synonyms.push(default_of(key)),
         }
         Some(in_force(synonyms, key))
     }

@@ -17,7 +17,7 @@ use crate::quorum::Seat;
 use crate::reply::CommandReply;
 
 /// The version byte in front of every snapshot.
-pub(crate) const SNAPSHOT_VERSION: u8 = 4;
+pub(crate) const SNAPSHOT_VERSION: u8 = 5;
 
 /// The form of the state in a snapshot.
 pub(crate) struct Stored {
@@ -27,6 +27,7 @@ pub(crate) struct Stored {
     pub(crate) cursor: u64,
     pub(crate) brokers: Vec<BrokerRegistration>,
     pub(crate) broker_configs: BTreeMap<Option<NodeId>, BTreeMap<String, String>>,
+    pub(crate) group_configs: BTreeMap<String, BTreeMap<String, String>>,
     pub(crate) topics: Vec<Topic>,
     pub(crate) seats: BTreeMap<NodeId, Seat>,
     pub(crate) draining: Vec<NodeId>,
@@ -41,6 +42,7 @@ coded_struct!(Stored {
     cursor: u64,
     brokers: Vec<BrokerRegistration>,
     broker_configs: BTreeMap<Option<NodeId>, BTreeMap<String, String>>,
+    group_configs: BTreeMap<String, BTreeMap<String, String>>,
     topics: Vec<Topic>,
     seats: BTreeMap<NodeId, Seat>,
     draining: Vec<NodeId>,
@@ -63,6 +65,7 @@ impl Stored {
             cursor,
             brokers: image.brokers.values().map(|broker| BrokerRegistration::clone(broker)).collect(),
             broker_configs: image.broker_configs().clone(),
+            group_configs: image.group_configs().clone(),
             topics: image.topics().map(|topic| Topic::clone(topic)).collect(),
             seats: image.seats().clone(),
             draining: image.draining().iter().copied().collect(),
@@ -100,6 +103,12 @@ impl Stored {
                 return Err(CodecError::Inconsistent("a broker has an empty set of overrides"));
             }
             image.set_broker_overrides(node, configs);
+        }
+        for (group, configs) in self.group_configs {
+            if configs.is_empty() {
+                return Err(CodecError::Inconsistent("a group has an empty set of overrides"));
+            }
+            image.set_group_overrides(group, configs);
         }
         if !self.draining.is_sorted_by(|a, b| a < b) {
             return Err(CodecError::Inconsistent("draining brokers are not in ascending order"));

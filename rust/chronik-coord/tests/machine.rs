@@ -104,6 +104,7 @@ fn actions() -> impl Strategy<Value = Action> {
     let resource = prop_oneof![
         names().prop_map(ConfigResource::Topic),
         option::of((0..6).prop_map(NodeId)).prop_map(ConfigResource::Broker),
+        "[a-b]{0,1}".prop_map(ConfigResource::Group),
     ];
     let change = (resource, changes()).prop_map(|(resource, change)| ConfigChange { resource, change });
     let reference =

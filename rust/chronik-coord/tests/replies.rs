@@ -5,8 +5,8 @@ mod common;
 use std::collections::BTreeSet;
 
 use chronik_coord::{
-    Action, AlterConfigs, Change, ConfigChange, ConfigOp, ConfigResource, CreateTopics, DeleteTopics,
-    ItemError, NewTopic, OpKind, ReplyBody, TopicDefaults, TopicRef, limits,
+    Action, AlterConfigs, Change, ConfigChange, ConfigOp, ConfigResource, ConfigSource, Controller,
+    CreateTopics, DeleteTopics, ItemError, NewTopic, OpKind, ReplyBody, TopicDefaults, TopicRef, limits,
 };
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::{NodeId, Offset, PartitionIndex, TopicId};
@@ -278,6 +278,21 @@ fn refused_changes_change_nothing() {
             one("log.retention.ms", OpKind::Set, Some("1")),
             ErrorCode::BROKER_ID_NOT_REGISTERED,
         ),
+        (
+            ConfigResource::Group(String::new()),
+            one("share.session.timeout.ms", OpKind::Set, Some("50000")),
+            ErrorCode::INVALID_REQUEST,
+        ),
+        (
+            ConfigResource::Group("g".into()),
+            one("share.record.lock.duration.ms", OpKind::Set, Some("999")),
+            ErrorCode::INVALID_CONFIG,
+        ),
+        (
+            ConfigResource::Group("g".into()),
+            one("retention.ms", OpKind::Set, Some("1")),
+            ErrorCode::INVALID_CONFIG,
+        ),
         (ConfigResource::Broker(None), one("node.id", OpKind::Set, Some("1")), ErrorCode::INVALID_CONFIG),
         (
             ConfigResource::Broker(None),
@@ -291,6 +306,7 @@ fn refused_changes_change_nothing() {
     }
     assert!(rig.controller.image().topic("t").expect("created").configs.is_empty());
     assert!(rig.controller.image().broker_overrides(None).is_empty());
+    assert_eq!(rig.controller.image().configured_groups().len(), 0);
 }
 
 #[test]
@@ -306,6 +322,28 @@ fn broker_configs_are_kept_per_broker_and_for_all() {
         resolved.expect("a key").value
     };
     assert_eq!((shown(1).as_deref(), shown(2).as_deref()), (Some("5"), Some("7")));
+}
+
+#[test]
+fn group_configs_are_kept_per_group_and_survive_a_snapshot() {
+    let mut rig = Rig::new(1);
+    let g = || ConfigResource::Group("g".into());
+    let key = "share.session.timeout.ms";
+    let set = Change::Incremental(vec![op(key, OpKind::Set, Some("50000"))]);
+    assert_eq!(alter(&mut rig, g(), set), ErrorCode::NONE);
+    let restored = Controller::restore(&rig.controller.snapshot()).expect("our own snapshot");
+    for image in [rig.controller.image(), restored.image()] {
+        assert_eq!(image.configured_groups().collect::<Vec<_>>(), ["g"]);
+        let shown = |group: &str| image.group_config(group, key, NodeId(1), &Default::default());
+        let (of_g, of_other) = (shown("g").expect("a key"), shown("other").expect("a key"));
+        assert_eq!((of_g.value.as_deref(), of_g.source), (Some("50000"), ConfigSource::DynamicGroup));
+        assert_eq!((of_other.value.as_deref(), of_other.source), (Some("45000"), ConfigSource::Default));
+        let names: Vec<_> = of_g.synonyms.iter().map(|synonym| synonym.name.as_str()).collect();
+        assert_eq!(names, [key, "group.share.session.timeout.ms"]);
+    }
+    let delete = Change::Incremental(vec![op(key, OpKind::Delete, None)]);
+    assert_eq!(alter(&mut rig, g(), delete), ErrorCode::NONE);
+    assert_eq!(rig.controller.image().configured_groups().len(), 0);
 }
 
 #[test]

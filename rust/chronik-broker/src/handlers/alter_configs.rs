@@ -1,14 +1,14 @@
 //! AlterConfigs (key 33), versions 0-2: the old way, which replaces all overrides of a resource.
 //!
-//! Behaviour: topics and the default of all brokers at any node, a broker's own configuration at that broker. The
-//! controller decides; the answer comes when every live node acts on the change. An unknown name, a bad value and a
-//! key that only counts at start are 40; a null value, a key named twice, a resource named twice, another broker and
+//! Behaviour: topics, groups and the default of all brokers at any node, a broker's own configuration at that broker. The
+//! controller decides; the answer comes when every live node acts on the change. An unknown name, a bad value, one
+//! outside a broker's bounds for groups and a key that only counts at start are 40; a null value, a key named twice, a resource named twice, another broker and
 //! another kind of resource are 42. `validate_only` changes nothing.
 //! Versions: 2 flexible.
-//! Not done: groups, client metrics and loggers have no configuration here.
+//! Not done: client metrics and loggers have no configuration here.
 //! Tests: tests/administration/configs.rs.
 
-use chronik_coord::{Change, ConfigChange};
+use chronik_coord::Change;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::alter_configs::{
     AlterConfigsRequest, AlterConfigsResource, AlterConfigsResourceResponse, AlterConfigsResponse,
@@ -37,5 +37,5 @@ pub(crate) async fn handle(context: Context, request: AlterConfigsRequest) -> An
 fn wish(context: &Context, resource: &AlterConfigsResource) -> Wish {
     let named = context.broker.config_resource(resource.resource_type, &resource.resource_name)?;
     let configs = resource.configs.iter().map(|config| (config.name.clone(), config.value.clone()));
-    Ok(ConfigChange { resource: named, change: Change::Replace(configs.collect()) })
+    context.broker.config_wish(named, Change::Replace(configs.collect()))
 }

@@ -1,10 +1,10 @@
 //! DescribeConfigs (key 32), versions 1-4.
 //!
-//! Behaviour: passes the gate of the metadata group; every key that Kafka 4 knows for a topic or a broker, with the
-//! value in force here and where it comes from. A broker's configuration is answered by that broker alone; the empty
+//! Behaviour: passes the gate of the metadata group; every key that Kafka 4 knows for a topic, a broker or a group,
+//! with the value in force here and where it comes from; a group need not exist. A broker's configuration is answered by that broker alone; the empty
 //! name asks for the cluster-wide overrides. Secrets have no value. Each resource fails on its own; 5 if the gate fails.
 //! Versions: 3 types, documentation · 4 flexible.
-//! Not done: broker loggers, client metrics, groups (42).
+//! Not done: broker loggers, client metrics (42).
 //! Tests: tests/configs.rs.
 
 use std::collections::BTreeMap;
@@ -20,11 +20,9 @@ use chronik_wire::messages::describe_configs::{
 use super::{Answer, Context};
 use crate::cluster_picture::{ClusterPicture, unknown_name};
 use crate::config::BrokerConfig;
+use crate::config_admin::{BROKER, GROUP, TOPIC};
 use crate::connection::CloseReason;
 use crate::limits;
-
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
 
 pub(crate) async fn handle(
     context: Context,
@@ -76,9 +74,11 @@ fn describe(
     let entries = match resource.resource_type {
         TOPIC => topic_entries(context, picture, statics, &resource.resource_name)?,
         BROKER => broker_entries(context, picture, statics, &resource.resource_name)?,
+        GROUP => group_entries(context, picture, statics, &resource.resource_name)?,
         other => {
-            let message =
-                format!("resource type {other} has no configuration here; ask for 2 (topic) or 4 (broker)");
+            let message = format!(
+                "resource type {other} has no configuration here; ask for 2 (topic), 4 (broker) or 32 (group)"
+            );
             return Err(refusal(ErrorCode::INVALID_REQUEST, &message));
         }
     };
@@ -127,6 +127,23 @@ fn broker_entries(
         Some(Entry { key, resolved, read_only: key.scope == Scope::ReadOnly })
     };
     Ok(config_catalogue::broker_keys().iter().filter_map(entry).collect())
+}
+
+fn group_entries(
+    context: &Context,
+    picture: &ClusterPicture,
+    statics: &BTreeMap<String, String>,
+    name: &str,
+) -> Result<Vec<Entry>, ItemError> {
+    if name.is_empty() {
+        return Err(refusal(ErrorCode::INVALID_REQUEST, "the name of a group must not be empty"));
+    }
+    let node = context.broker.node.config.node;
+    let entry = |key: &'static ConfigKey| {
+        let resolved = picture.image.group_config(name, key.name, node, statics)?;
+        Some(Entry { key, resolved, read_only: false })
+    };
+    Ok(config_catalogue::group_keys().iter().filter_map(entry).collect())
 }
 
 /// The overrides that hold for all brokers; nothing else is known of "all".

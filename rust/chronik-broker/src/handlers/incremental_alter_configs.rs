@@ -1,15 +1,15 @@
 //! IncrementalAlterConfigs (key 44), versions 0-1.
 //!
-//! Behaviour: sets, deletes, appends to and subtracts from single entries; topics and the default of all brokers at any
-//! node, a broker's own configuration at that broker. The controller decides; the answer comes when every live node
-//! acts on the change. An unknown name, a bad value, a key that only counts at start and appending to what is no list are
-//! 40; an unknown operation, a null value, a key named twice, a resource named twice, another broker and another kind
+//! Behaviour: sets, deletes, appends to and subtracts from single entries; topics, groups and the default of all brokers at
+//! any node, a broker's own configuration at that broker. The controller decides; the answer comes when every live node
+//! acts on the change. An unknown name, a bad value, one outside a broker's bounds for groups, a key that only counts
+//! at start and appending to what is no list are 40; an unknown operation, a null value, a key named twice, a resource named twice, another broker and another kind
 //! of resource are 42. `validate_only` changes nothing.
 //! Versions: 1 flexible.
-//! Not done: groups, client metrics and loggers have no configuration here.
+//! Not done: client metrics and loggers have no configuration here.
 //! Tests: tests/administration/configs.rs.
 
-use chronik_coord::{Change, ConfigChange, ConfigOp, ItemError, OpKind};
+use chronik_coord::{Change, ConfigOp, ItemError, OpKind};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterConfigsResourceResponse, AlterableConfig, IncrementalAlterConfigsRequest,
@@ -42,7 +42,7 @@ pub(crate) async fn handle(
 fn wish(context: &Context, resource: &AlterConfigsResource) -> Wish {
     let named = context.broker.config_resource(resource.resource_type, &resource.resource_name)?;
     let ops: Vec<ConfigOp> = resource.configs.iter().map(operation).collect::<Result<_, _>>()?;
-    Ok(ConfigChange { resource: named, change: Change::Incremental(ops) })
+    context.broker.config_wish(named, Change::Incremental(ops))
 }
 
 fn operation(config: &AlterableConfig) -> Result<ConfigOp, ItemError> {

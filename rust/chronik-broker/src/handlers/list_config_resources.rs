@@ -1,7 +1,7 @@
 //! ListConfigResources (key 74), versions 0-1.
 //!
-//! Behaviour: topics and brokers as of the metadata gate, by name and id; client metrics and groups never have
-//! configuration here, so that none is listed. A kind that Kafka does not know is 35.
+//! Behaviour: topics, brokers and the groups that have a configuration of their own, as of the metadata gate, by name and
+//! id; client metrics never have configuration here, so that none is listed. A kind that Kafka does not know is 35.
 //! Versions: 0 lists client metrics only · 1 the kinds asked for, or all.
 //! Tests: tests/administration/configs.rs.
 
@@ -39,6 +39,10 @@ pub(crate) async fn handle(
             BROKER | BROKER_LOGGER => {
                 let brokers = picture.brokers(&context.broker, false);
                 brokers.iter().map(|broker| resource(broker.id.to_string())).collect()
+            }
+            GROUP => {
+                let groups = picture.image.configured_groups();
+                groups.map(|group| resource(group.to_owned())).collect()
             }
             _ => Vec::new(),
         }

@@ -13,6 +13,7 @@ use crate::harness::{Options, TestCluster};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 const APPEND: i8 = 2;
@@ -20,6 +21,7 @@ const SUBTRACT: i8 = 3;
 const DYNAMIC_TOPIC: i8 = 1;
 const DYNAMIC_BROKER: i8 = 2;
 const DEFAULT: i8 = 5;
+const DYNAMIC_GROUP: i8 = 8;
 
 type Op<'a> = (&'a str, i8, Option<&'a str>);
 
@@ -145,6 +147,11 @@ fn bad_changes_get_kafkas_codes_and_spare_their_neighbours() {
         (step(BROKER, "2", &set("log.retention.ms", "7")), ErrorCode::INVALID_REQUEST),
         (step(BROKER, "one", &set("log.retention.ms", "7")), ErrorCode::INVALID_REQUEST),
         (step(8, "1", &set("root", "INFO")), ErrorCode::INVALID_REQUEST),
+        (step(GROUP, "", &set("share.auto.offset.reset", "earliest")), ErrorCode::INVALID_REQUEST),
+        (step(GROUP, "g", &set("share.auto.offset.reset", "none")), ErrorCode::INVALID_CONFIG),
+        (step(GROUP, "g", &set("share.session.timeout.ms", "44999")), ErrorCode::INVALID_CONFIG),
+        (step(GROUP, "g", &set("share.delivery.count.limit", "11")), ErrorCode::INVALID_CONFIG),
+        (step(GROUP, "g", &set("retention.ms", "1")), ErrorCode::INVALID_CONFIG),
         (step(TOPIC, "absent", &set("retention.ms", "7")), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
         (step(TOPIC, "bad name", &set("retention.ms", "7")), ErrorCode::INVALID_TOPIC_EXCEPTION),
     ];
@@ -168,6 +175,26 @@ fn the_default_of_all_brokers_is_changed_under_the_empty_name() {
     for node in 1..=3 {
         assert_eq!(shown(&mut cluster, node, TOPIC, "t", "retention.ms"), (value("9000"), 3));
     }
+}
+
+#[test]
+fn a_group_has_a_configuration_of_its_own_whether_it_exists_or_not() {
+    let mut cluster = TestCluster::start(3, &Options::default());
+    let key = "share.record.lock.duration.ms";
+    assert_eq!(shown(&mut cluster, 1, GROUP, "g", key), (value("30000"), DEFAULT));
+    let ops = [(key, SET, Some("20000")), ("share.auto.offset.reset", SET, Some("by_duration:PT1H"))];
+    assert_eq!(alter(&mut cluster, 2, vec![step(GROUP, "g", &ops)], false), [ErrorCode::NONE]);
+    for node in 1..=3 {
+        assert_eq!(shown(&mut cluster, node, GROUP, "g", key), (value("20000"), DYNAMIC_GROUP));
+        assert_eq!(shown(&mut cluster, node, GROUP, "other", key), (value("30000"), DEFAULT));
+    }
+    let request = ListConfigResourcesRequest { resource_types: vec![GROUP] };
+    let listed = cluster.call(NodeId(3), 1, &request).config_resources;
+    assert_eq!(listed.len(), 1);
+    assert_eq!((listed[0].resource_type, listed[0].resource_name.as_str()), (GROUP, "g"));
+    let ops = [(key, DELETE, None), ("share.auto.offset.reset", DELETE, None)];
+    assert_eq!(alter(&mut cluster, 1, vec![step(GROUP, "g", &ops)], false), [ErrorCode::NONE]);
+    assert_eq!(cluster.call(NodeId(3), 1, &request).config_resources, []);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use crate::apply::topics::{repeated, unknown_topic};
 use crate::command::{AlterConfigs, Change, ConfigChange, ConfigOp, ConfigResource, OpKind, TopicRef};
 use crate::config_catalogue::{self, ConfigKey, ConfigKind};
 use crate::controller::State;
-use crate::image::Topic;
+use crate::groups;
+use crate::image::{MetaImage, Topic};
 use crate::limits;
 use crate::reply::ItemError;
 use chronik_wire::error_code::ErrorCode;
@@ -43,11 +44,43 @@ fn alter_one(state: &mut State, change: &ConfigChange) -> Result<(), ItemError> 
             let configs = changed(state.image.broker_overrides(*node), &change.change, &change.resource)?;
             state.image.set_broker_overrides(*node, configs);
         }
+        ConfigResource::Group(group) => {
+            check_group(&state.image, group)?;
+            let configs = changed(state.image.group_overrides(group), &change.change, &change.resource)?;
+            state.image.set_group_overrides(group.clone(), configs);
+        }
     }
     Ok(())
 }
 
-fn changed(current: &Overrides, change: &Change, resource: &ConfigResource) -> Result<Overrides, ItemError> {
+/// Whether a group can have overrides.
+fn check_group(image: &MetaImage, group: &str) -> Result<(), ItemError> {
+    let refuse = |message: String| Err(ItemError::new(ErrorCode::INVALID_REQUEST, message));
+    if group.is_empty() {
+        return refuse("there is no default configuration of groups; name one".to_owned());
+    }
+    if group.len() > groups::limits::NAME_BYTES_MAX {
+        return refuse(format!("the group's name exceeds {} bytes", groups::limits::NAME_BYTES_MAX));
+    }
+    let is_new = image.group_overrides(group).is_empty();
+    if is_new && image.configured_groups().len() >= limits::CONFIGURED_GROUPS_MAX {
+        return refuse(format!(
+            "{} groups have a configuration, which is all there may be; delete those of unused groups",
+            limits::CONFIGURED_GROUPS_MAX
+        ));
+    }
+    Ok(())
+}
+
+/// The overrides after a change, checked by themselves.
+///
+/// # Errors
+/// An unknown name, a bad value, an operation that makes no sense.
+pub(crate) fn changed(
+    current: &Overrides,
+    change: &Change,
+    resource: &ConfigResource,
+) -> Result<Overrides, ItemError> {
     let configs = match change {
         Change::Replace(configs) => replaced(configs)?,
         Change::Incremental(ops) => stepped(current, ops, resource)?,
@@ -66,6 +99,7 @@ fn changed(current: &Overrides, change: &Change, resource: &ConfigResource) -> R
             ConfigResource::Broker(node) => {
                 config_catalogue::check_dynamic_broker_config(name, value, node.is_some())?
             }
+            ConfigResource::Group(_) => config_catalogue::check_group_config(name, value)?,
         }
     }
     Ok(configs)
@@ -130,6 +164,7 @@ fn find_key(resource: &ConfigResource, name: &str) -> Result<&'static ConfigKey,
     match resource {
         ConfigResource::Topic(_) => config_catalogue::topic_key(name),
         ConfigResource::Broker(_) => config_catalogue::broker_key(name),
+        ConfigResource::Group(_) => config_catalogue::group_key(name),
     }
     .ok_or_else(|| config_catalogue::unknown_name(name))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::key::{ConfigKey, ConfigKind, Effect, Rule, Scope};
-use super::{broker_key, nearest, topic_key};
+use super::{AutoOffsetReset, broker_key, group_key, nearest, topic_key};
 use crate::limits;
 use crate::reply::ItemError;
 use chronik_wire::error_code::ErrorCode;
@@ -46,6 +46,15 @@ fn strip_listener(name: &str) -> &str {
 /// Code 40.
 pub fn check_topic_config(name: &str, value: &str) -> Result<(), ItemError> {
     let key = topic_key(name).ok_or_else(|| unknown_name(name))?;
+    check_value(key, value).map_err(|broken| invalid_value(name, value, &broken))
+}
+
+/// Checks one override of a group, its broker's bounds aside.
+///
+/// # Errors
+/// Code 40.
+pub fn check_group_config(name: &str, value: &str) -> Result<(), ItemError> {
+    let key = group_key(name).ok_or_else(|| unknown_name(name))?;
     check_value(key, value).map_err(|broken| invalid_value(name, value, &broken))
 }
 
@@ -134,6 +143,9 @@ fn check_double(key: &ConfigKey, value: &str) -> Result<(), String> {
 fn check_word(key: &ConfigKey, value: &str) -> Result<(), String> {
     match key.rule {
         Rule::OneOf(words) if !words.contains(&value) => Err(format!("must be one of {}", words.join(", "))),
+        Rule::OffsetReset if AutoOffsetReset::from_name(value).is_none() => {
+            Err("must be earliest, latest or by_duration:PnDTnHnMn.nS".to_owned())
+        }
         _ => Ok(()),
     }
 }

@@ -60,6 +60,8 @@ pub enum Rule {
     Between(i64, i64),
     /// A floating-point number from 0 to 1.
     Fraction,
+    /// Where a share group may begin: see [`super::AutoOffsetReset`].
+    OffsetReset,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// A list of these words only.
@@ -79,7 +81,7 @@ pub struct ConfigKey {
     pub default: Option<&'static str>,
     /// What a value must satisfy.
     pub rule: Rule,
-    /// When it may change; topic keys always may.
+    /// When it may change; topic and group keys always may.
     pub scope: Scope,
     /// Whether its value is kept from clients.
     pub sensitive: bool,
@@ -114,6 +116,7 @@ impl ConfigKey {
             Rule::MinusOneOrAtLeast(least) => format!(", -1 or at least {least}"),
             Rule::Between(least, most) => format!(", {least} to {most}"),
             Rule::Fraction => ", 0 to 1".to_owned(),
+            Rule::OffsetReset => ", earliest, latest or by_duration:PnDTnHnMn.nS".to_owned(),
             Rule::OneOf(words) => format!(", one of {}", words.join(", ")),
             Rule::ListOf(words) => format!(" of {}", words.join(", ")),
             Rule::OnlyFalse => ", always false".to_owned(),
@@ -144,6 +147,10 @@ impl ConfigKey {
 
     pub(super) const fn fraction(self) -> Self {
         self.rule(Rule::Fraction)
+    }
+
+    pub(super) const fn offset_reset(self) -> Self {
+        self.rule(Rule::OffsetReset)
     }
 
     pub(super) const fn one_of(self, words: &'static [&'static str]) -> Self {

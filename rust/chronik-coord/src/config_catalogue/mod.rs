@@ -1,21 +1,27 @@
 //! Every configuration name of Kafka 4.x, and chronik's own: type, default, rule, effect.
 //!
 //! One table answers everything: which names exist, what DescribeConfigs shows, what a value must
-//! satisfy, which broker key stands in for a topic key, and which keys nothing here reads.
+//! satisfy, which broker key stands in for a topic key or a group key, and which keys nothing here reads.
 
 mod broker_keys;
 mod check;
+mod group_keys;
 mod key;
 mod nearest;
+mod offset_reset;
 mod topic_keys;
 mod words;
 
 use std::sync::OnceLock;
 
 pub(crate) use check::unknown_name;
-pub use check::{Accepted, check_broker_config, check_dynamic_broker_config, check_topic_config};
+pub use check::{
+    Accepted, check_broker_config, check_dynamic_broker_config, check_group_config, check_topic_config,
+};
+pub(crate) use group_keys::{SESSIONS, bounds as group_bounds};
 pub use key::{ConfigKey, ConfigKind, Effect, Rule, Scope};
 pub use nearest::{nearest, nearest_among};
+pub use offset_reset::AutoOffsetReset;
 pub(crate) use topic_keys::{Conversion, synonyms};
 
 /// All broker keys, by name.
@@ -33,6 +39,11 @@ pub fn topic_keys() -> &'static [ConfigKey] {
     topic_keys::TOPIC_KEYS
 }
 
+/// All group keys, by name.
+pub fn group_keys() -> &'static [ConfigKey] {
+    group_keys::GROUP_KEYS
+}
+
 /// The broker key of that name.
 pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
     find(broker_keys(), name)
@@ -41,6 +52,11 @@ pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
 /// The topic key of that name.
 pub fn topic_key(name: &str) -> Option<&'static ConfigKey> {
     find(topic_keys(), name)
+}
+
+/// The group key of that name.
+pub fn group_key(name: &str) -> Option<&'static ConfigKey> {
+    find(group_keys(), name)
 }
 
 /// The broker keys that stand in for a topic key, the strongest first.
@@ -59,6 +75,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_sorted() {
         assert!(topic_keys().is_sorted_by(|a, b| a.name < b.name));
+        assert!(group_keys().is_sorted_by(|a, b| a.name < b.name));
         for pair in broker_keys().windows(2) {
             assert!(pair[0].name < pair[1].name, "{} stands twice", pair[0].name);
         }
@@ -70,6 +87,9 @@ mod tests {
             if let Some(default) = key.default {
                 assert_eq!(check_topic_config(key.name, default), Ok(()));
             }
+        }
+        for key in group_keys() {
+            assert_eq!(check_group_config(key.name, key.default.expect("has one")), Ok(()));
         }
         let defaults = broker_keys()
             .iter()

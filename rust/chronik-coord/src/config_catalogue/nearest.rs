@@ -1,6 +1,6 @@
 //! The known name nearest to a mistyped one.
 
-use super::{broker_keys, topic_keys};
+use super::{broker_keys, group_keys, topic_keys};
 
 /// Most edits between a typing mistake and what was meant. Keeps the search cheap: a request may name thousands of
 /// configurations that do not exist, and every replica of the metadata group answers each.
@@ -9,7 +9,8 @@ const EDITS_MAX: usize = 4;
 /// The configuration name with the fewest single-character edits to `name`, unless even that is too
 /// far to be meant.
 pub fn nearest(name: &str) -> Option<&'static str> {
-    nearest_among(name, broker_keys().iter().chain(topic_keys()).map(|key| key.name))
+    let keys = broker_keys().iter().chain(topic_keys()).chain(group_keys());
+    nearest_among(name, keys.map(|key| key.name))
 }
 
 /// The same among any other names.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chronik_wire::types::NodeId;
 
+use super::settings::Bounded;
 use crate::image::MetaImage;
 
 /// Members of a group for which nobody set `group.max.size` or `group.consumer.max.size`: Kafka sets no bound, we do.
@@ -25,6 +26,8 @@ pub struct GroupsConfig {
     pub classic: ClassicConfig,
     /// What holds for members of the newer protocol (KIP-848).
     pub consumer: ConsumerConfig,
+    /// What holds for members of share groups.
+    pub share: ShareConfig,
 }
 
 /// Bounds and defaults of the classic protocol.
@@ -45,16 +48,27 @@ pub struct ClassicConfig {
 pub struct ConsumerConfig {
     /// Whether `group.coordinator.rebalance.protocols` names it.
     pub enabled: bool,
-    /// `group.consumer.session.timeout.ms`, within its bounds.
-    pub session_timeout_ms: i64,
-    /// `group.consumer.heartbeat.interval.ms`, within its bounds.
-    pub heartbeat_interval_ms: i32,
+    /// `group.consumer.session.timeout.ms`, or a group's own.
+    pub session_timeout_ms: Bounded,
+    /// `group.consumer.heartbeat.interval.ms`, or a group's own.
+    pub heartbeat_interval_ms: Bounded,
     /// `group.consumer.max.size`.
     pub members_max: usize,
     /// `group.consumer.assignors`: those we have, the default first.
     pub assignors: Vec<String>,
     /// `group.consumer.migration.policy`.
     pub migration: MigrationPolicy,
+}
+
+/// Bounds and defaults of share groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShareConfig {
+    /// `group.share.session.timeout.ms`, or a group's own.
+    pub session_timeout_ms: Bounded,
+    /// `group.share.heartbeat.interval.ms`, or a group's own.
+    pub heartbeat_interval_ms: Bounded,
+    /// `group.share.max.size`.
+    pub members_max: usize,
 }
 
 /// Between which protocols a group with members may move.
@@ -114,14 +128,47 @@ impl GroupsConfig {
                 members_max: source.members("group.max.size"),
             },
             consumer: source.consumer(),
+            share: ShareConfig {
+                session_timeout_ms: Bounded::of(&source, "share.session.timeout.ms"),
+                heartbeat_interval_ms: Bounded::of(&source, "share.heartbeat.interval.ms"),
+                members_max: usize::try_from(source.number("group.share.max.size")).unwrap_or(0),
+            },
         }
+    }
+
+    /// What a group has set for itself.
+    pub(super) fn overrides(&self, group: &str) -> &BTreeMap<String, String> {
+        self.topics.group_overrides(group)
+    }
+
+    /// How long a member of a group of the newer protocol may be silent, in milliseconds.
+    pub fn consumer_session_timeout_ms(&self, group: &str) -> i64 {
+        self.consumer.session_timeout_ms.for_group(self.overrides(group))
+    }
+
+    /// How often members of a group of the newer protocol should speak, in milliseconds.
+    pub fn consumer_heartbeat_interval_ms(&self, group: &str) -> i32 {
+        let interval_ms = self.consumer.heartbeat_interval_ms.for_group(self.overrides(group));
+        i32::try_from(interval_ms).unwrap_or(i32::MAX)
+    }
+
+    /// How long a member of a share group may be silent, in milliseconds.
+    pub fn share_session_timeout_ms(&self, group: &str) -> i64 {
+        self.share.session_timeout_ms.for_group(self.overrides(group))
+    }
+
+    /// How often members of a share group should speak, in milliseconds.
+    pub fn share_heartbeat_interval_ms(&self, group: &str) -> i32 {
+        let interval_ms = self.share.heartbeat_interval_ms.for_group(self.overrides(group));
+        i32::try_from(interval_ms).unwrap_or(i32::MAX)
     }
 }
 
-struct Source<'a> {
-    image: &'a MetaImage,
-    node: NodeId,
-    statics: &'a BTreeMap<String, String>,
+/// Where the values come from.
+pub(super) struct Source<'a> {
+    pub(super) image: &'a MetaImage,
+    pub(super) node: NodeId,
+    pub(super) statics: &'a BTreeMap<String, String>,
 }
 
 impl Source<'_> {
@@ -131,7 +178,7 @@ impl Source<'_> {
     }
 
     /// The catalogue has checked the value; what it cannot have let pass counts as 0.
-    fn number(&self, name: &str) -> i64 {
+    pub(super) fn number(&self, name: &str) -> i64 {
         self.text(name).trim().parse().unwrap_or(0)
     }
 
@@ -148,19 +195,6 @@ impl Source<'_> {
     }
 
     fn consumer(&self) -> ConsumerConfig {
-        let within = |value: &str, min: &str, max: &str| {
-            self.number(value).min(self.number(max)).max(self.number(min))
-        };
-        let session_timeout_ms = within(
-            "group.consumer.session.timeout.ms",
-            "group.consumer.min.session.timeout.ms",
-            "group.consumer.max.session.timeout.ms",
-        );
-        let heartbeat_interval_ms = within(
-            "group.consumer.heartbeat.interval.ms",
-            "group.consumer.min.heartbeat.interval.ms",
-            "group.consumer.max.heartbeat.interval.ms",
-        );
         let mut assignors = Vec::new();
         for name in self.text("group.consumer.assignors").split(',') {
             assignors.extend(assignor_name(name.trim()).map(str::to_owned));
@@ -171,8 +205,8 @@ impl Source<'_> {
         let protocols = self.text("group.coordinator.rebalance.protocols");
         ConsumerConfig {
             enabled: protocols.split(',').any(|name| name.trim().eq_ignore_ascii_case("consumer")),
-            session_timeout_ms,
-            heartbeat_interval_ms: i32::try_from(heartbeat_interval_ms).unwrap_or(i32::MAX),
+            session_timeout_ms: Bounded::of(self, "consumer.session.timeout.ms"),
+            heartbeat_interval_ms: Bounded::of(self, "consumer.heartbeat.interval.ms"),
             members_max: self.members("group.consumer.max.size"),
             assignors,
             migration: MigrationPolicy::from_name(&self.text("group.consumer.migration.policy")),
@@ -211,15 +245,16 @@ mod tests {
             members_max: 1_000,
         };
         assert_eq!(config.classic, classic);
-        let consumer = ConsumerConfig {
-            enabled: true,
-            session_timeout_ms: 45_000,
-            heartbeat_interval_ms: 5_000,
-            members_max: 1_000,
-            assignors: vec!["uniform".to_owned(), "range".to_owned()],
-            migration: MigrationPolicy::Bidirectional,
-        };
-        assert_eq!(config.consumer, consumer);
+        let consumer = &config.consumer;
+        assert!(consumer.enabled);
+        assert_eq!(consumer.members_max, 1_000);
+        assert_eq!(consumer.assignors, ["uniform", "range"]);
+        assert_eq!(consumer.migration, MigrationPolicy::Bidirectional);
+        assert_eq!(config.consumer_session_timeout_ms("g"), 45_000);
+        assert_eq!(config.consumer_heartbeat_interval_ms("g"), 5_000);
+        assert_eq!(config.share.members_max, 200);
+        assert_eq!(config.share_session_timeout_ms("g"), 45_000);
+        assert_eq!(config.share_heartbeat_interval_ms("g"), 5_000);
     }
 
     #[test]
@@ -232,8 +267,8 @@ mod tests {
             ("group.consumer.migration.policy", "upgrade"),
         ]);
         assert_eq!(config.classic.members_max, 2);
-        assert_eq!(config.consumer.heartbeat_interval_ms, 5_000, "the lower bound still holds");
-        assert_eq!(config.consumer.session_timeout_ms, 60_000, "so does the upper one");
+        assert_eq!(config.consumer_heartbeat_interval_ms("g"), 5_000, "the lower bound still holds");
+        assert_eq!(config.consumer_session_timeout_ms("g"), 60_000, "so does the upper one");
         assert_eq!(config.consumer.assignors, ["range"]);
         assert!(config.consumer.migration.upgrades() && !config.consumer.migration.downgrades());
     }

@@ -23,13 +23,15 @@ mod offsets;
 mod partitions;
 mod record;
 pub mod request;
+pub mod settings;
 mod state;
 #[cfg(test)]
 mod tests;
 mod timers;
 
 pub use crate::coordinator::partition_for;
-pub use config::{ClassicConfig, ConsumerConfig, GroupsConfig, MigrationPolicy};
+pub use config::{ClassicConfig, ConsumerConfig, GroupsConfig, MigrationPolicy, ShareConfig};
 pub use machine::Groups;
 pub use request::{Caller, GroupCall, GroupReply, GroupRequest};
+pub use settings::{Isolation, ShareSettings};
 pub use state::GroupsState;

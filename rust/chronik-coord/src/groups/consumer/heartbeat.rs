@@ -170,7 +170,7 @@ fn heartbeat(
     Ok(ConsumerGroupHeartbeatResponse {
         member_id: Some(id.to_string()),
         member_epoch: member.epoch,
-        heartbeat_interval_ms: ctx.config.consumer.heartbeat_interval_ms,
+        heartbeat_interval_ms: ctx.config.consumer_heartbeat_interval_ms(&group),
         assignment: tells.then(|| assignment(member)),
         ..Default::default()
     })

@@ -52,7 +52,7 @@ pub(crate) fn restart_session(ctx: &mut Context<'_>, group: &Arc<str>, id: &Arc<
     };
     let timeout_ms = match &member.metadata.classic_member_metadata {
         Some(classic) => i64::from(classic.session_timeout_ms),
-        None => ctx.config.consumer.session_timeout_ms,
+        None => ctx.config.consumer_session_timeout_ms(group),
     };
     ctx.set_timer(group, Timer::Session(id.clone()), timeout_ms);
 }
