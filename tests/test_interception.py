@@ -58,6 +58,7 @@ def test_what_is_refused_for_good_leaves_nothing(chronik_cluster: chronik.Cluste
 
 
 def test_a_delay_holds_back_one_node(chronik_cluster: chronik.Cluster, chronik_topic: str) -> None:
+    chronik_cluster.create_topic(chronik_topic, partitions=1, replication_factor=3)
     leader = chronik_cluster.leader(chronik_topic)
     follower = chronik_cluster.followers(chronik_topic)[0]
     sender = producer(chronik_cluster)
