@@ -4,8 +4,9 @@
 mod scenarios;
 mod support;
 
-use chronik_node::Transport;
+use chronik_node::{Profile, Transport};
 use scenarios::Carried;
+use support::Client;
 
 const CARRIED: Carried = Carried { transport: Transport::InProcess, shards: 1 };
 
@@ -140,4 +141,31 @@ fn nodes_come_and_go() {
 #[test]
 fn a_lost_disk_is_admitted_again() {
     scenarios::a_lost_disk_is_admitted_again(CARRIED);
+}
+
+#[test]
+fn clients_are_served_between_ticks_that_take_longer_than_they_may() {
+    // Every group is awake, and a tick comes a millisecond after the last one, which took several.
+    let profile = Profile {
+        tick_ms: 1,
+        election_ticks: 400,
+        heartbeat_ticks: 1,
+        hibernate_after_ticks: 0,
+        ..Profile::TEST
+    };
+    let cluster = support::start(|options| options.profile = profile);
+    cluster.create_topic("t", Some(400), Some(3), &Default::default()).unwrap();
+    let node = cluster.node_ids()[0];
+    let mut client = Client::to(&cluster, node);
+    let turns = || cluster.stats()["turns"];
+    let mut waited: Vec<u64> = (0..15)
+        .map(|_| {
+            let before = turns();
+            client.metadata(&["t"]).unwrap();
+            turns() - before
+        })
+        .collect();
+    waited.sort_unstable();
+    // Three nodes pass a handful of times per turn of the shard.
+    assert!(waited[waited.len() / 2] < 300, "turns that clients waited for: {waited:?}");
 }

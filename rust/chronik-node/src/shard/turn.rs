@@ -54,6 +54,11 @@ impl Shard {
             }
             self.check_awaited();
             self.set_timer(&mut strikes, timer.as_mut());
+            if timer.deadline() <= Instant::now() {
+                // The turn took as long as the time to the next strike. Without this the timer would be there at once, and
+                // turn follow turn with nobody else served.
+                tokio::task::yield_now().await;
+            }
         }
     }
 
