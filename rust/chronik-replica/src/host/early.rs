@@ -3,7 +3,7 @@
 //! Nodes create the replicas of a new partition at slightly different times. The first election would otherwise
 //! lose its messages and wait for a timeout. What is dropped here costs raft a retry, nothing else.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use chronik_wire::types::{NodeId, PartitionKey};
 
@@ -13,7 +13,6 @@ use crate::message::ReplicaMessage;
 
 #[derive(Debug)]
 struct Early {
-    key: PartitionKey,
     from: NodeId,
     message: ReplicaMessage,
     bytes: usize,
@@ -21,10 +20,11 @@ struct Early {
     kept_since_ms: Option<u64>,
 }
 
-/// Messages in order of arrival.
+/// Messages of each group in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct EarlyMessages {
-    kept: VecDeque<Early>,
+    kept: BTreeMap<PartitionKey, Vec<Early>>,
+    count: usize,
     bytes: usize,
 }
 
@@ -38,40 +38,40 @@ impl EarlyMessages {
         counters: &ReplicaCounters,
     ) {
         let bytes = message.size_bytes();
-        if self.kept.len() >= limits::EARLY_MESSAGES_MAX || self.bytes + bytes > limits::EARLY_BYTES_MAX {
+        if self.count >= limits::EARLY_MESSAGES_MAX || self.bytes + bytes > limits::EARLY_BYTES_MAX {
             return counters.early_messages_dropped.increment();
         }
         counters.early_messages_kept.increment();
+        self.count += 1;
         self.bytes += bytes;
-        self.kept.push_back(Early { key, from, message, bytes, kept_since_ms: None });
+        self.kept.entry(key).or_default().push(Early { from, message, bytes, kept_since_ms: None });
     }
 
     /// Takes the messages of a group that exists now.
     pub(super) fn take(&mut self, key: PartitionKey) -> Vec<(NodeId, ReplicaMessage)> {
-        let (mine, others): (VecDeque<_>, _) =
-            std::mem::take(&mut self.kept).into_iter().partition(|early| early.key == key);
-        self.kept = others;
+        let mine = self.kept.remove(&key).unwrap_or_default();
+        self.count -= mine.len();
         self.bytes -= mine.iter().map(|early| early.bytes).sum::<usize>();
         mine.into_iter().map(|early| (early.from, early.message)).collect()
     }
 
     /// Drops what is too old.
     pub(super) fn on_tick(&mut self, now_ms: u64, counters: &ReplicaCounters) {
-        for early in self.kept.iter_mut().rev() {
-            if early.kept_since_ms.is_some() {
-                break;
-            }
-            early.kept_since_ms = Some(now_ms);
-        }
-        let too_old = |early: &Early| {
-            let since_ms = early.kept_since_ms.unwrap_or(now_ms);
-            now_ms.saturating_sub(since_ms) >= limits::EARLY_AGE_MS_MAX
-        };
-        while self.kept.front().is_some_and(too_old) {
-            let Some(early) = self.kept.pop_front() else { break };
-            self.bytes -= early.bytes;
-            counters.early_messages_dropped.increment();
-        }
+        let (mut count, mut bytes) = (self.count, self.bytes);
+        self.kept.retain(|_, messages| {
+            messages.retain_mut(|early| {
+                let since_ms = *early.kept_since_ms.get_or_insert(now_ms);
+                let stays = now_ms.saturating_sub(since_ms) < limits::EARLY_AGE_MS_MAX;
+                if !stays {
+                    count -= 1;
+                    bytes -= early.bytes;
+                    counters.early_messages_dropped.increment();
+                }
+                stays
+            });
+            !messages.is_empty()
+        });
+        (self.count, self.bytes) = (count, bytes);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -105,7 +105,7 @@ mod tests {
         assert!(!early.is_empty());
         early.on_tick(1_500, &counters);
         assert!(early.is_empty());
-        assert_eq!(early.bytes, 0);
+        assert_eq!((early.count, early.bytes), (0, 0));
     }
 
     #[test]
