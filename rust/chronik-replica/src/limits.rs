@@ -37,8 +37,12 @@ pub const ROUND_TIMEOUT_MS_MIN: u64 = 100;
 /// Longest time after which a lost round is sent again, in milliseconds.
 pub const ROUND_TIMEOUT_MS_MAX: u64 = 2_000;
 
-/// Messages kept for groups that do not exist here yet.
-pub const EARLY_MESSAGES_MAX: usize = 4 * 1024;
+/// How many times as long as it should an election timeout may take on a busy host before a silent member is doubted.
+pub const TICKS_STRETCHED_MAX: u64 = 20;
+
+/// Messages kept for groups that do not exist here yet. Whoever creates a topic of ten thousand partitions a moment before
+/// the others asks each of them for as many votes.
+pub const EARLY_MESSAGES_MAX: usize = 32 * 1024;
 /// Bytes of messages kept for groups that do not exist here yet.
 pub const EARLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a message is kept for a group that does not exist here yet, in milliseconds.

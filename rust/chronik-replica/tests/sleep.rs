@@ -40,6 +40,41 @@ fn a_quiet_group_sleeps_and_costs_no_message() {
 }
 
 #[test]
+fn a_group_that_no_client_has_used_sleeps_after_a_heartbeat() {
+    let mut world = World::elected();
+    let unused = world.until("the new group sleeps", asleep);
+    world.produce(1, batch(&["a"])).unwrap();
+    let used = world.until("the used group sleeps", asleep);
+    let config = world.host(1).config().clone();
+    assert!(unused <= 3 * config.heartbeat_ticks, "{unused} ticks");
+    assert!(used >= config.hibernate_after_ticks, "{used} ticks");
+}
+
+#[test]
+fn a_new_leader_that_hears_nobody_does_not_sleep() {
+    let mut world = World::elected();
+    for node in 1..=3 {
+        world.isolate(node);
+    }
+    world.until("nobody leads", |world| (1..=3).all(|node| world.view(node).leader.is_none()));
+    assert_eq!(world.sum(|counters| &counters.group_sleeps), 0);
+}
+
+#[test]
+fn a_group_sleeps_on_a_host_whose_ticks_come_late() {
+    let mut world = World::elected();
+    world.produce(1, batch(&["a"])).unwrap();
+    let config = world.host(1).config().clone();
+    // Heartbeats are farther apart than an election timeout should be.
+    for _ in 0..2 * config.hibernate_after_ticks {
+        world.now_ms += config.tick_ms * config.election_ticks as u64;
+        world.tick();
+    }
+    assert!(asleep(&world));
+    assert_eq!(world.confirmed_leader(KEY), Some(NodeId(1)));
+}
+
+#[test]
 fn a_proposal_wakes_the_group() {
     let mut world = sleeping();
     world.ticks(500);

@@ -11,8 +11,10 @@ impl Host {
     /// the past serve nobody.
     pub fn on_tick(&mut self, now_ms: u64) {
         self.shared.see_time(now_ms);
+        self.shared.see_tick();
         self.early.on_tick(now_ms, &self.shared.counters);
-        for key in self.shared.awake.clone() {
+        let awake: Vec<PartitionKey> = self.shared.awake.iter().copied().collect();
+        for key in awake {
             self.with_replica(key, |replica, shared| replica.tick(shared));
         }
     }

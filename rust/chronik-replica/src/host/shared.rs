@@ -2,7 +2,7 @@
 //!
 //! Replicas borrow it for the length of one call. It decides nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use chronik_log::Disk;
@@ -12,6 +12,7 @@ use crate::LeaderChange;
 use crate::config::{HostConfig, Standing};
 use crate::counters::ReplicaCounters;
 use crate::ids::RoundIds;
+use crate::limits;
 use crate::message::ReplicaMessage;
 
 /// State of a host that is not a replica.
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) dirty: BTreeSet<PartitionKey>,
     /// Replicas that want ticks.
     pub(crate) awake: BTreeSet<PartitionKey>,
+    /// When the last ticks came, as many as make an election timeout; none while everybody sleeps.
+    ticked_ms: VecDeque<u64>,
     /// Groups led here that consist of who is wanted since a short while.
     pub(crate) arrivals: BTreeSet<PartitionKey>,
     /// Groups led here with a new member that catches up.
@@ -63,6 +66,7 @@ impl Shared {
             down: BTreeSet::new(),
             dirty: BTreeSet::new(),
             awake: BTreeSet::new(),
+            ticked_ms: VecDeque::new(),
             arrivals: BTreeSet::new(),
             catching_up: BTreeSet::new(),
             unsynced: BTreeSet::new(),
@@ -77,6 +81,31 @@ impl Shared {
     /// Time never runs backwards here, whatever the edge says.
     pub(crate) fn see_time(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
+    }
+
+    /// A tick came.
+    pub(crate) fn see_tick(&mut self) {
+        if self.ticked_ms.len() >= self.config.election_ticks {
+            self.ticked_ms.pop_front();
+        }
+        self.ticked_ms.push_back(self.now_ms);
+    }
+
+    /// A replica wants no ticks any more. The last one takes the memory of them along: the next will come after a pause.
+    pub(crate) fn want_no_ticks(&mut self, key: PartitionKey) {
+        self.awake.remove(&key);
+        if self.awake.is_empty() {
+            self.ticked_ms.clear();
+        }
+    }
+
+    /// Silence of a member after which its leader doubts that it is there: an election timeout, as long as its ticks take
+    /// at present. On a host with more to do than a tick has time for, heartbeats come late, and nobody is to blame.
+    pub(crate) fn silence_ms(&self) -> u64 {
+        let promised_ms = self.config.election_timeout_ms();
+        let first_ms = self.ticked_ms.front().copied().unwrap_or(self.now_ms);
+        let taken_ms = self.now_ms.saturating_sub(first_ms);
+        taken_ms.clamp(promised_ms, limits::TICKS_STRETCHED_MAX * promised_ms)
     }
 
     /// The replica gets a place in the next turn.
@@ -115,7 +144,7 @@ impl Shared {
     /// Whether a group may take in a new member now. Each may hold many megabytes of appends in memory, so only so many
     /// do at a time; the metadata group always may.
     pub(crate) fn may_catch_up(&mut self, key: PartitionKey) -> bool {
-        let room = self.catching_up.len() < crate::limits::CATCHING_UP_MAX || key == PartitionKey::META;
+        let room = self.catching_up.len() < limits::CATCHING_UP_MAX || key == PartitionKey::META;
         if room {
             self.catching_up.insert(key);
         }
@@ -135,7 +164,7 @@ impl Shared {
     /// A replica is gone.
     pub(crate) fn forget(&mut self, key: PartitionKey) {
         self.dirty.remove(&key);
-        self.awake.remove(&key);
+        self.want_no_ticks(key);
         self.unsynced.remove(&key);
         self.catching_up.remove(&key);
         self.arrivals.remove(&key);

@@ -34,7 +34,7 @@ impl Replica {
             shared.counters.read_gate_rounds.increment();
             self.answer_gate(sender, Ok(GatePass { waited: false, index }), shared);
         } else {
-            self.wake_up(shared);
+            self.wake_for_client(shared);
             shared.counters.read_gate_waits.increment();
             match self.gate.enter(sender, deadline_ms) {
                 Ok(()) => self.mark_dirty(shared),

@@ -39,7 +39,7 @@ impl Replica {
                 }
             }
             ReplicaMessage::ReadBarrier { request_id, wait_ms } => {
-                self.wake_up(shared);
+                self.wake_for_client(shared);
                 self.on_barrier_request(from, request_id, wait_ms, shared);
             }
             ReplicaMessage::PrefixRequest { place } => self.on_prefix_request(from, place, shared),

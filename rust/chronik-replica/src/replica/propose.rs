@@ -39,7 +39,7 @@ impl Replica {
         let waiting = AppendWaiter { sender, acks, deadline_ms, duplicate: false };
         match self.admit(&batch) {
             Ok(()) => {
-                self.wake_up(shared);
+                self.wake_for_client(shared);
                 self.appends.earliest_deadline_ms = self.appends.earliest_deadline_ms.min(deadline_ms);
                 self.appends.queued_bytes += batch.len();
                 self.appends.queued.push_back(QueuedAppend { batch, terms, waiting });

@@ -17,6 +17,10 @@ use crate::message::ReplicaMessage;
 pub(super) struct SleepState {
     pub(super) asleep: bool,
     quiet_ticks: usize,
+    /// When the first of these ticks came.
+    quiet_since_ms: u64,
+    /// A client has wanted something of the group since it last slept, and may want more.
+    in_use: bool,
     /// Quiet for long enough: sleeps at the end of the next turn.
     due: bool,
 }
@@ -79,11 +83,32 @@ impl Replica {
         if shared.config.hibernate_after_ticks == 0 || !self.leads() {
             return;
         }
-        self.sleep.quiet_ticks = if self.is_quiet(shared) { self.sleep.quiet_ticks + 1 } else { 0 };
-        if self.sleep.quiet_ticks >= shared.config.hibernate_after_ticks {
+        if !self.is_quiet(shared) {
+            self.sleep.quiet_ticks = 0;
+            return;
+        }
+        if self.sleep.quiet_ticks == 0 {
+            self.sleep.quiet_since_ms = shared.now_ms;
+        }
+        self.sleep.quiet_ticks += 1;
+        if self.sleep.quiet_ticks >= shared.config.hibernate_after_ticks
+            || self.has_nothing_to_wait_for(shared)
+        {
             self.sleep.due = true;
             self.mark_dirty(shared);
         }
+    }
+
+    /// Whether no client has wanted anything of a quiet group, which was only elected or moved, and a heartbeat has shown
+    /// that everybody is there. Thousands may be elected at a time: a host that ticks them all has time for nothing else.
+    fn has_nothing_to_wait_for(&self, shared: &Shared) -> bool {
+        let quiet_ms = shared.now_ms.saturating_sub(self.sleep.quiet_since_ms);
+        !self.sleep.in_use
+            && self.sleep.quiet_ticks > shared.config.heartbeat_ticks
+            && self
+                .in_sync
+                .iter(self.settings.replica_lag_max_ms, shared.now_ms)
+                .all(|node| self.in_sync.heard_within(node, quiet_ms, shared.now_ms))
     }
 
     /// The end of a turn: the word to sleep follows the turn's own messages, else it would be taken back by them.
@@ -105,7 +130,7 @@ impl Replica {
         let raft = &self.raw.raft;
         let last = Index(raft.raft_log.last_index());
         let lag_max_ms = self.settings.replica_lag_max_ms;
-        let silence_ms = shared.config.election_timeout_ms();
+        let silence_ms = shared.silence_ms();
         self.is_settled(last)
             && self.is_confirmed()
             && raft.lead_transferee.is_none()
@@ -157,7 +182,7 @@ impl Replica {
         if !self.sleep.asleep {
             self.sleep = SleepState { asleep: true, ..SleepState::default() };
             self.free_buffers();
-            shared.awake.remove(&self.key);
+            shared.want_no_ticks(self.key);
             shared.counters.group_sleeps.increment();
         }
     }
@@ -171,7 +196,13 @@ impl Replica {
         self.appends.queued.shrink_to_fit();
     }
 
-    /// Somebody wants something of the group: it stays awake for its full quiet time.
+    /// A client wants something of the group: it stays awake for its full quiet time.
+    pub(crate) fn wake_for_client(&mut self, shared: &mut Shared) {
+        self.sleep.in_use = true;
+        self.wake_up(shared);
+    }
+
+    /// There is something to do for the group: its quiet time begins anew.
     pub(crate) fn wake_up(&mut self, shared: &mut Shared) {
         self.sleep.quiet_ticks = 0;
         self.stir(shared);

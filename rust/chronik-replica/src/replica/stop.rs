@@ -31,7 +31,7 @@ impl Replica {
         self.stalled = None;
         self.transfer = None;
         shared.uncompacted.remove(&self.key);
-        shared.awake.remove(&self.key);
+        shared.want_no_ticks(self.key);
         shared.catching_up.remove(&self.key);
         shared.unsynced.remove(&self.key);
         self.log_mut().poison();
