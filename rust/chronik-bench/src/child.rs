@@ -56,6 +56,12 @@ impl Server {
         address.map(String::as_str).ok_or_else(|| BenchError::Unexpected("the child named no address".into()))
     }
 
+    /// The addresses of all nodes of the cluster it is, separated by commas.
+    pub fn bootstrap(&self) -> Result<&str, BenchError> {
+        let bootstrap = self.values.get("bootstrap");
+        bootstrap.map(String::as_str).ok_or_else(|| BenchError::Unexpected("the child is no cluster".into()))
+    }
+
     /// Sends a line and returns the values of the answer.
     pub fn ask(&mut self, line: &str) -> Result<BTreeMap<String, String>, BenchError> {
         if let Some(input) = self.input.as_mut() {

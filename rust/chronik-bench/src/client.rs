@@ -29,7 +29,9 @@ const INPUT_BYTES: usize = 64 << 10;
 pub struct Client {
     stream: TcpStream,
     input: Input,
-    correlation_id: i32,
+    /// Correlation ids of the last request sent, and of the last one answered, not counting raw frames.
+    sent: i32,
+    answered: i32,
     versions: Vec<ApiVersion>,
 }
 
@@ -37,7 +39,7 @@ impl Client {
     /// Connects to something that takes frames and is no Kafka broker.
     pub fn plain(address: &str) -> Result<Client, BenchError> {
         let stream = connect_stream(address)?;
-        Ok(Client { stream, input: Input::new(), correlation_id: 0, versions: Vec::new() })
+        Ok(Client { stream, input: Input::new(), sent: 0, answered: 0, versions: Vec::new() })
     }
 
     /// Connects and asks for the peer's versions.
@@ -65,15 +67,26 @@ impl Client {
 
     /// Sends a request and waits for its answer.
     pub fn call<R: Request>(&mut self, version: i16, body: &R) -> Result<R::Response, BenchError> {
-        self.correlation_id = self.correlation_id.wrapping_add(1);
-        let frame = encode(version, self.correlation_id, body)?;
-        self.send(&frame)?;
+        self.post(version, body)?;
+        self.collect::<R>(version)
+    }
+
+    /// Sends a request whose answer is collected later, by [`collect`](Self::collect), in the order of sending.
+    pub fn post<R: Request>(&mut self, version: i16, body: &R) -> Result<(), BenchError> {
+        self.sent = self.sent.wrapping_add(1);
+        let frame = encode(version, self.sent, body)?;
+        self.send(&frame)
+    }
+
+    /// Waits for the answer to the oldest request that was posted and has none yet.
+    pub fn collect<R: Request>(&mut self, version: i16) -> Result<R::Response, BenchError> {
+        self.answered = self.answered.wrapping_add(1);
         let answer = Bytes::copy_from_slice(self.receive()?);
         let (correlation_id, response) = decode_response::<R>(answer, version)?;
-        if correlation_id != self.correlation_id {
+        if correlation_id != self.answered {
             return Err(BenchError::Unexpected(format!(
                 "answer {correlation_id} came for request {}",
-                self.correlation_id
+                self.answered
             )));
         }
         Ok(response)

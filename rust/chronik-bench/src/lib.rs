@@ -1,6 +1,6 @@
 //! Raw-protocol load generator for chronik and any other Kafka broker.
 //!
-//! The parts: [`client`] (one blocking connection), [`requests`] (frames encoded once), [`paced`] (closed and open loop
+//! The parts: [`client`] (one blocking connection), [`coordinators`] and [`member`] (groups), [`requests`] (frames encoded once), [`paced`] (closed and open loop
 //! on one connection), [`pump`] (closed loop on many), [`latencies`], [`machine`] (CPU, marks, pinning), [`child`] and
 //! [`serve`] (servers under test as processes of their own), [`scenarios`] (what is compared with what), [`report`].
 //!
@@ -10,10 +10,12 @@
 pub mod child;
 pub mod client;
 pub mod cluster;
+pub mod coordinators;
 pub mod drive;
 pub mod error;
 pub mod latencies;
 pub mod machine;
+pub mod member;
 pub mod paced;
 pub mod pump;
 pub mod report;

@@ -7,7 +7,8 @@ use chronik_bench::error::BenchError;
 use chronik_bench::machine;
 use chronik_bench::report::{Report, Row};
 use chronik_bench::scenarios::{
-    Placement, Settings, fsync, gate, idle, kfake, latency, limits, peers, startup, throughput,
+    Placement, Settings, compaction, fsync, gate, groups, idle, kfake, latency, limits, peers, startup,
+    throughput, timestamps, transactions,
 };
 use chronik_bench::serve::{self, ServeArgs};
 use clap::{Parser, Subcommand};
@@ -48,8 +49,18 @@ enum Choice {
     Fsync,
     /// The same loads on chronik and on franz-go's fake broker
     Kfake,
-    /// 1,000 partitions that nobody uses
+    /// 1,000 partitions that nobody uses, and 10,000
     Idle,
+    /// A group of 50 members that rebalances, and 1,000 groups
+    Groups,
+    /// New groups of Python clients: from subscribe to the first message
+    Subscribe,
+    /// Transactions of one producer
+    Transactions,
+    /// The speed of compaction, and a producer beside it
+    Compaction,
+    /// Offsets by timestamp
+    Timestamps,
     /// Load on a running broker, whoever's it is
     Produce(ProduceArgs),
     /// The null broker on a port of its own, until standard input ends
@@ -75,7 +86,13 @@ const GATE: Measurement = ("gate", Placement::Separate, |settings| gate::run(set
 const GATE_TCP: Measurement = ("gate over TCP", Placement::Separate, |settings| gate::run(settings, "tcp"));
 const THROUGHPUT: Measurement = ("throughput", Placement::Free, throughput::run);
 const FSYNC: Measurement = ("fsync", Placement::Free, fsync::run);
-const IDLE: Measurement = ("idle", Placement::Free, idle::run);
+const IDLE: Measurement = ("idle", Placement::Free, idle::thousand);
+const MANY: Measurement = ("many partitions", Placement::Free, idle::ten_thousand);
+const GROUPS: Measurement = ("groups", Placement::Free, groups::run);
+const SUBSCRIBE: Measurement = ("first message", Placement::Free, peers::first_message);
+const TRANSACTIONS: Measurement = ("transactions", Placement::Free, transactions::run);
+const COMPACTION: Measurement = ("compaction", Placement::Free, compaction::run);
+const TIMESTAMPS: Measurement = ("timestamps", Placement::Free, timestamps::run);
 const KFAKE: Measurement = ("kfake", Placement::Free, kfake::run);
 const WHEEL: Measurement = ("wheel", Placement::Free, |_| Ok(vec![peers::wheel()]));
 
@@ -115,7 +132,13 @@ fn run(line: CommandLine) -> Result<ExitCode, BenchError> {
             THROUGHPUT,
             FSYNC,
             KFAKE,
+            SUBSCRIBE,
+            GROUPS,
+            TRANSACTIONS,
+            COMPACTION,
+            TIMESTAMPS,
             IDLE,
+            MANY,
             WHEEL,
         ],
         Choice::Limits => &[LIMITS],
@@ -126,7 +149,12 @@ fn run(line: CommandLine) -> Result<ExitCode, BenchError> {
         Choice::Throughput => &[THROUGHPUT],
         Choice::Fsync => &[FSYNC],
         Choice::Kfake => &[KFAKE],
-        Choice::Idle => &[IDLE],
+        Choice::Idle => &[IDLE, MANY],
+        Choice::Groups => &[GROUPS],
+        Choice::Subscribe => &[SUBSCRIBE],
+        Choice::Transactions => &[TRANSACTIONS],
+        Choice::Compaction => &[COMPACTION],
+        Choice::Timestamps => &[TIMESTAMPS],
     };
     let mut report = Report { circumstances: circumstances(&line.settings), rows: Vec::new() };
     for (name, placement, measure) in measurements {

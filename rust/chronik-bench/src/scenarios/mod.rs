@@ -1,7 +1,9 @@
 //! The measurements, one file per question. Each interleaves what it compares and gives rows for the report.
 
+pub mod compaction;
 pub mod fsync;
 pub mod gate;
+pub mod groups;
 pub mod idle;
 pub mod kfake;
 pub mod latency;
@@ -9,6 +11,8 @@ pub mod limits;
 pub mod peers;
 pub mod startup;
 pub mod throughput;
+pub mod timestamps;
+pub mod transactions;
 
 use std::path::PathBuf;
 

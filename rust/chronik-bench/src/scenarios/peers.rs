@@ -1,4 +1,5 @@
-//! Peers, where their tools are installed: librdkafka's mock for start-up, and the size of our wheel.
+//! What Python sees, where its packages are installed: start-up beside librdkafka's mock, a new group's first message with
+//! two clients, and the size of our wheel.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,10 +7,14 @@ use std::process::Command;
 
 use super::Settings;
 use crate::error::BenchError;
+use crate::machine::CpuClock;
 use crate::report::{Row, Verdict};
 
 const STARTUP_SCRIPT: &str = include_str!("../../peers/startup.py");
+const FIRST_MESSAGE_SCRIPT: &str = include_str!("../../peers/first_message.py");
 const STARTS_PER_ROUND: usize = 6;
+const GROUPS_PER_ROUND: usize = 4;
+const FIRST_MESSAGE_MS_MAX: f64 = 50.0;
 const WHEEL_MB_MAX: f64 = 8.0;
 
 /// Cluster start in Python beside the mock's, each as its own user sees it.
@@ -19,17 +24,8 @@ pub fn startup(settings: &Settings) -> Result<Vec<Row>, BenchError> {
     let Some(python) = python() else {
         return Ok(vec![Row::skipped(what, target, "no .venv/bin/python and no python3")]);
     };
-    let rounds = (STARTS_PER_ROUND * settings.rounds).to_string();
-    let output = Command::new(&python)
-        .args(["-c", STARTUP_SCRIPT, &rounds])
-        .output()
-        .map_err(BenchError::io(format!("running {}", python.display())))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let median = |name: &str| -> Result<f64, String> {
-        let line = text.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap_or_default();
-        let number = line.split_whitespace().nth(2).and_then(|number| number.parse().ok());
-        number.ok_or_else(|| format!("{name}: {}", line.trim_start_matches(name).trim()))
-    };
+    let text = run_script(&python, STARTUP_SCRIPT, STARTS_PER_ROUND * settings.rounds)?;
+    let median = |name: &str| numbers_of::<1>(&text, name).map(|[median]| median);
     Ok(vec![match (median("chronik"), median("mock")) {
         (Ok(chronik), Ok(mock)) => Row {
             what: what.into(),
@@ -43,6 +39,63 @@ pub fn startup(settings: &Settings) -> Result<Vec<Row>, BenchError> {
         },
         (Err(why), _) | (_, Err(why)) => Row::skipped(what, target, &why),
     }])
+}
+
+/// From `subscribe` to the first message of a new group, with the clients that Python has.
+pub fn first_message(settings: &Settings) -> Result<Vec<Row>, BenchError> {
+    let target = format!("≤ {FIRST_MESSAGE_MS_MAX} ms");
+    let what = |client: &str, case: &str| format!("subscribe to first message, {client}, {case}");
+    let (new, first) = ("new group, p50", "a cluster's first group, p50");
+    let clients = ["confluent-kafka", "kafka-python"];
+    let Some(python) = python() else {
+        let why = "no .venv/bin/python and no python3";
+        return Ok(clients.map(|client| Row::skipped(&what(client, new), &target, why)).into());
+    };
+    let clock = CpuClock::read(None);
+    let text = run_script(&python, FIRST_MESSAGE_SCRIPT, GROUPS_PER_ROUND * settings.rounds)?;
+    // The clients' own work is not foreign here, but it cannot be told apart once they have ended.
+    let busy = clock.used().foreign_cores > 1.0;
+    let marks = if busy { vec!["busy"] } else { Vec::new() };
+    let mut rows = Vec::new();
+    for client in clients {
+        match numbers_of::<3>(&text, client) {
+            Err(why) => rows.push(Row::skipped(&what(client, new), &target, &why)),
+            Ok([median_ms, worst_ms, first_ms]) => {
+                let row = |case: &str, reached_ms: f64, note: String| Row {
+                    limit: note,
+                    target: target.clone(),
+                    verdict: Verdict::of(reached_ms <= FIRST_MESSAGE_MS_MAX),
+                    marks: marks.clone(),
+                    ..Row::plain(&what(client, case), format!("{reached_ms:.1} ms"))
+                };
+                rows.push(row(new, median_ms, format!("worst {worst_ms:.1} ms")));
+                rows.push(row(first, first_ms, String::new()));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// Runs a Python program that takes a number, and returns what it says.
+fn run_script(python: &Path, script: &str, number: usize) -> Result<String, BenchError> {
+    let output = Command::new(python)
+        .args(["-c", script, &number.to_string()])
+        .output()
+        .map_err(BenchError::io(format!("running {}", python.display())))?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        let last = text.trim_end().lines().last().unwrap_or_default();
+        return Err(BenchError::Unexpected(format!("{} ended with: {last}", python.display())));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The numbers of the line that begins with `name` and a count; or what the line says instead.
+fn numbers_of<const N: usize>(text: &str, name: &str) -> Result<[f64; N], String> {
+    let line = text.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap_or_default();
+    let numbers = line.split_whitespace().skip(2).map_while(|number| number.parse().ok());
+    let numbers: Vec<f64> = numbers.take(N).collect();
+    numbers.try_into().map_err(|_| format!("{name}: {}", line.trim_start_matches(name).trim()))
 }
 
 /// The size of the newest wheel that was built here.
