@@ -132,6 +132,8 @@ pub(crate) struct Segment {
     pub(crate) size_bytes: u64,
     /// Of all batches; [`NO_TIMESTAMP`] without one.
     pub(crate) max_timestamp: i64,
+    /// Of all batches of the segments before it, when it was begun.
+    earlier_max_timestamp: i64,
     /// Of the first batch that has one.
     first_timestamp: i64,
     points: Vec<Point>,
@@ -151,11 +153,24 @@ impl Segment {
             end_offset: base_offset,
             size_bytes: SEGMENT_HEADER_BYTES as u64,
             max_timestamp: NO_TIMESTAMP,
+            earlier_max_timestamp: NO_TIMESTAMP,
             first_timestamp: NO_TIMESTAMP,
             points: Vec::new(),
             file: None,
             dirty: false,
         }
+    }
+
+    /// Places it behind another one.
+    pub(crate) fn behind(self, previous: Option<&Segment>) -> Segment {
+        let earlier_max_timestamp = previous.map_or(NO_TIMESTAMP, Segment::max_timestamp_so_far);
+        Segment { earlier_max_timestamp, ..self }
+    }
+
+    /// Largest timestamp here and in the segments before. Timestamps are the producers' and come in any order; this one
+    /// never falls from one segment to the next, so that it can be searched.
+    pub(crate) fn max_timestamp_so_far(&self) -> i64 {
+        self.max_timestamp.max(self.earlier_max_timestamp)
     }
 
     pub(crate) fn last_index(&self) -> Index {
@@ -282,6 +297,7 @@ impl Segment {
         *self = Segment {
             file: self.file.take(),
             dirty: self.dirty,
+            earlier_max_timestamp: self.earlier_max_timestamp,
             ..Segment::new(self.first_index, self.base_offset)
         };
     }

@@ -174,7 +174,7 @@ impl PartitionLog {
             previous_term,
             generation: self.state.generation,
         };
-        let mut segment = Segment::new(first_index, self.end_offset);
+        let mut segment = Segment::new(first_index, self.end_offset).behind(self.segments.last());
         segment.file = Some(file);
         Ok((segment, header.encode()))
     }

@@ -215,8 +215,13 @@ impl PartitionLog {
             }
         }
         let from = log_start.max(self.compacted_end());
-        for at in self.segment_of_offset(from)..self.segments.len() {
+        // No segment before this one has a batch of that time, whatever the order in which the times came.
+        let first = self.segments.partition_point(|segment| segment.max_timestamp_so_far() < timestamp_ms);
+        for at in first.max(self.segment_of_offset(from))..self.segments.len() {
             let segment = &self.segments[at];
+            if segment.base_offset >= up_to {
+                break;
+            }
             let Some(position) = place_of_time(segment, timestamp_ms, from, up_to) else { continue };
             let look = lookup(timestamp_ms, segment.end_offset, from, up_to);
             if let Some(batch) = self.walk(at, position, LOOKUP_WINDOW_BYTES, look)?.flatten() {
@@ -315,8 +320,10 @@ fn place_of_time(segment: &Segment, timestamp_ms: i64, from: Offset, up_to: Offs
         && segment.base_offset < up_to
         && segment.max_timestamp != NO_TIMESTAMP
         && segment.max_timestamp >= timestamp_ms;
-    let by_offset = segment.position_before_offset(from.max(segment.base_offset));
-    holds.then(|| segment.position_before_timestamp(timestamp_ms).max(by_offset))
+    holds.then(|| {
+        let by_offset = segment.position_before_offset(from.max(segment.base_offset));
+        segment.position_before_timestamp(timestamp_ms).max(by_offset)
+    })
 }
 
 /// Finds the first batch behind `from` with a timestamp of `timestamp_ms` or later; breaks without one at `up_to` and at

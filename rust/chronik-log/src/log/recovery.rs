@@ -244,7 +244,7 @@ impl Recovery {
             }
             Ok(_) => {}
         }
-        let mut segment = Segment::new(first_index, self.end_offset);
+        let mut segment = Segment::new(first_index, self.end_offset).behind(self.segments.last());
         let mut damage = None;
         loop {
             let position = segment.size_bytes;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chronik_wire::types::Offset;
 
-use crate::testing::{batch_entry, noop};
+use crate::testing::{batch, batch_entry, noop};
 use crate::{
-    Entry, HardState, Index, LogConfig, LogError, MemDisk, PartitionLog, Snapshot, Term, UnsyncedPolicy,
+    Entry, EntryKind, HardState, Index, LogConfig, LogError, MemDisk, PartitionLog, Snapshot, Term,
+    UnsyncedPolicy,
 };
 
 const DIR: &str = "partition";
@@ -531,6 +532,37 @@ fn timestamps_and_epochs_are_looked_up_among_visible_batches() {
     log.set_log_start(Offset(40)).unwrap();
     let first = log.offset_for_timestamp(0, end).unwrap().unwrap();
     assert_eq!(first.base_offset, Offset(39), "the batch that holds the log start counts");
+}
+
+#[test]
+fn times_in_no_order_are_found_in_many_segments() {
+    let disk = MemDisk::new();
+    let mut log = open(&disk).unwrap();
+    // Later batches are mostly newer, and now and then far older or newer than their neighbours.
+    let time_of = |index: u64| (index * 10 + (index * 37 % 100) * 3) as i64;
+    let timed = |index: u64| {
+        let bytes = batch(offset_of(index + 1).0, 3, time_of(index), &[7; 30]);
+        Entry::new(Index(index), Term(1), EntryKind::Batch, bytes)
+    };
+    (1..=120).for_each(|index| log.append(&[timed(index)]).unwrap());
+    log.set_hard_state(HardState { term: Term(1), vote: 1, commit: Index(80) }, true).unwrap();
+    log.sync_now().unwrap();
+    let check = |log: &PartitionLog, last: u64| {
+        assert!(log.segments().len() > 10);
+        for time in 0..time_of(last) + 400 {
+            let expected = (1..=last).find(|index| time_of(*index) >= time).map(|index| offset_of(index + 1));
+            let found = log.offset_for_timestamp(time, log.log_end()).unwrap();
+            assert_eq!(found.map(|found| found.base_offset), expected, "time {time}");
+        }
+    };
+    check(&log, 120);
+    log.truncate_from(Index(101)).unwrap();
+    check(&log, 100);
+    (101..=120).for_each(|index| log.append(&[timed(index)]).unwrap());
+    log.sync_now().unwrap();
+    check(&log, 120);
+    drop(log);
+    check(&open(&disk).unwrap(), 120);
 }
 
 #[test]
