@@ -45,6 +45,13 @@ pub struct CoordinatorRecord {
     pub value: Option<Bytes>,
 }
 
+impl CoordinatorRecord {
+    /// The size of key and value, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, |value| value.len())
+    }
+}
+
 /// The transaction that records belong to: they count when its marker says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenTransaction {

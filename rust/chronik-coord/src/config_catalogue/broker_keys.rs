@@ -257,7 +257,7 @@ static SHARE: &[ConfigKey] = &[
     list("group.share.assignors", "simple"),
     int("group.share.delivery.count.limit", "5").between(2, 10).works(),
     int("group.share.heartbeat.interval.ms", "5000").at_least(1).works(),
-    int("group.share.initialize.retry.interval.ms", "30000").at_least(1),
+    int("group.share.initialize.retry.interval.ms", "30000").at_least(1).works(),
     int("group.share.max.assignment.interval.ms", "15000").at_least(0),
     int("group.share.max.delivery.count.limit", "10").between(5, 25).works(),
     int("group.share.max.heartbeat.interval.ms", "15000").at_least(1).works(),

@@ -1,7 +1,7 @@
 //! What administrators ask of groups: list, describe, delete.
 //!
 //! Behaviour: a group is listed once it has members or offsets. Describing a group that does not exist says that it is
-//! dead, from version 6 on with an error (69); a group of the other protocol does not exist for either description.
+//! dead, from version 6 on with an error (69); a group of another kind does not exist for any description.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use super::machine::Groups;
 use super::offsets;
 use super::record::GroupRecord;
 use super::request::GroupReply;
+use super::share;
 use super::state::Membership;
 use crate::coordinator::{Moment, Output, Ticket};
 
@@ -23,6 +24,7 @@ use crate::coordinator::{Moment, Output, Ticket};
 const DESCRIBE_NOT_FOUND_FROM: i16 = 6;
 const CLASSIC: &str = "classic";
 const CONSUMER: &str = "consumer";
+const SHARE: &str = "share";
 
 impl Groups {
     /// The groups of this partition in the given states and of the given types; no filter lets all pass.
@@ -42,9 +44,13 @@ impl Groups {
     }
 
     fn listed(&self, name: &Arc<str>) -> ListedGroup {
-        let (protocol_type, group_state, group_type) = match self.state().consumer(name) {
-            Some(consumer) => (consumer_protocol::PROTOCOL_TYPE, consumer.state_name(), CONSUMER),
-            None => match self.classic(name) {
+        let membership = self.state().group(name).map(|group| &group.membership);
+        let (protocol_type, group_state, group_type) = match membership {
+            Some(Membership::Consumer(consumer)) => {
+                (consumer_protocol::PROTOCOL_TYPE, consumer.state_name(), CONSUMER)
+            }
+            Some(Membership::Share(group)) => (share::PROTOCOL_TYPE, group.state_name(), SHARE),
+            _ => match self.classic(name) {
                 Some(group) => (group.protocol_type().unwrap_or_default(), group.state().name(), CLASSIC),
                 None => ("", ClassicState::Empty.name(), CLASSIC),
             },
@@ -59,10 +65,10 @@ impl Groups {
 
     /// Describes a classic group.
     pub(crate) fn describe_group(&self, group_id: String, version: i16) -> DescribedGroup {
-        let is_consumer = self.state().consumer(&group_id).is_some();
+        let is_other = self.state().consumer(&group_id).is_some() || self.state().share(&group_id).is_some();
         match self.classic(&group_id) {
-            Some(group) if !is_consumer => described(group_id, group),
-            None if !is_consumer && self.state().group(&group_id).is_some() => DescribedGroup {
+            Some(group) if !is_other => described(group_id, group),
+            None if !is_other && self.state().group(&group_id).is_some() => DescribedGroup {
                 group_id,
                 group_state: ClassicState::Empty.name().to_owned(),
                 ..Default::default()
@@ -112,9 +118,12 @@ impl Groups {
             // Somebody may have been given an id for it, and nothing more.
             return classic.map(|_| Vec::new()).ok_or(ErrorCode::GROUP_ID_NOT_FOUND);
         };
-        if let Membership::Consumer(consumer) = &group.membership
-            && !consumer.members.is_empty()
-        {
+        let has_members = match &group.membership {
+            Membership::Consumer(consumer) => !consumer.members.is_empty(),
+            Membership::Share(share) => !share.members.is_empty(),
+            Membership::None | Membership::Classic(_) => false,
+        };
+        if has_members {
             return Err(ErrorCode::NON_EMPTY_GROUP);
         }
         let committed = group.offsets.committed().map(|(at, _)| at);

@@ -69,6 +69,8 @@ pub struct ShareConfig {
     pub heartbeat_interval_ms: Bounded,
     /// `group.share.max.size`.
     pub members_max: usize,
+    /// `group.share.initialize.retry.interval.ms`: when an account that was ordered is ordered again.
+    pub initialize_retry_ms: i64,
 }
 
 /// Between which protocols a group with members may move.
@@ -132,6 +134,7 @@ impl GroupsConfig {
                 session_timeout_ms: Bounded::of(&source, "share.session.timeout.ms"),
                 heartbeat_interval_ms: Bounded::of(&source, "share.heartbeat.interval.ms"),
                 members_max: usize::try_from(source.number("group.share.max.size")).unwrap_or(0),
+                initialize_retry_ms: source.number("group.share.initialize.retry.interval.ms"),
             },
         }
     }

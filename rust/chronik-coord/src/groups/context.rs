@@ -20,6 +20,9 @@ pub(crate) struct Context<'a> {
     pub(crate) timers: &'a mut Timers,
     /// The version of the cluster's metadata at which each group of the newer protocol last looked at its topics.
     pub(crate) looked_at: &'a mut BTreeMap<Arc<str>, Offset>,
+    /// When accounts of share-partitions were last ordered for each share group, on the broker clock, while they have not
+    /// all been reported.
+    pub(crate) accounts_asked: &'a mut BTreeMap<Arc<str>, i64>,
     /// Requests without a reply, with the group they wait in.
     pub(crate) waiting: &'a mut BTreeMap<Ticket, Arc<str>>,
     pub(crate) outcome: &'a mut Outcome,
@@ -78,7 +81,7 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Appends to the batch at hand, or to a new one if that is full or belongs to another transaction.
     fn append(&mut self, record: CoordinatorRecord, transaction: Option<OpenTransaction>) {
-        let bytes = record.key.len() + record.value.as_ref().map_or(0, |value| value.len());
+        let bytes = record.bytes();
         if self.open.transaction != transaction || self.open_bytes + bytes > limits::BATCH_BYTES {
             self.close_batch();
             self.open.transaction = transaction;

@@ -36,6 +36,7 @@ pub struct Groups {
     classics: Classics,
     timers: Timers,
     looked_at: BTreeMap<Arc<str>, Offset>,
+    accounts_asked: BTreeMap<Arc<str>, i64>,
     waiting: BTreeMap<Ticket, Arc<str>>,
     /// The broker clock at the last input.
     now_ms: i64,
@@ -81,6 +82,7 @@ impl Groups {
             state: &mut self.state,
             timers: &mut self.timers,
             looked_at: &mut self.looked_at,
+            accounts_asked: &mut self.accounts_asked,
             waiting: &mut self.waiting,
             outcome: &mut outcome,
             moment,
@@ -97,6 +99,11 @@ impl Groups {
         step: impl FnOnce(&mut ClassicGroup, &mut Context<'_>),
     ) -> Output<GroupReply> {
         self.step(moment, |ctx, classics| in_classic(ctx, classics, name, |group, ctx| step(group, ctx)))
+    }
+
+    /// Whether there is a group of that name, of whatever kind.
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        self.classics.contains_key(name) || self.state.group(name).is_some()
     }
 
     /// Whether a group reads a topic, as far as anybody can know.
@@ -140,7 +147,10 @@ impl Groups {
         {
             return Err(ErrorCode::INVALID_REQUEST);
         }
-        let exists = self.classics.contains_key(name) || self.state.group(name).is_some();
+        if self.state.share(name).is_some() {
+            return Err(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+        }
+        let exists = self.exists(name);
         if !exists && !request.member_id.is_empty() {
             return Err(ErrorCode::UNKNOWN_MEMBER_ID);
         }
@@ -243,6 +253,9 @@ impl Groups {
         if self.state.consumer(name).is_some() {
             return self.on_consumer_timer(name, timer, moment);
         }
+        if self.state.share(name).is_some() {
+            return self.on_share_timer(name, timer, moment);
+        }
         if !self.classics.contains_key(name) {
             return Output::default();
         }
@@ -263,7 +276,11 @@ impl Groups {
 
     fn forget_deleted_topics(&mut self, moment: Moment) -> Output<GroupReply> {
         let Some((before, _)) = self.topics_before.take() else { return Output::default() };
-        let records = offsets::forget_deleted_topics(&self.state, &before, &self.config.topics);
+        let now = &self.config.topics;
+        let mut records = offsets::forget_deleted_topics(&self.state, &before, now);
+        records.extend(self.share_records_without(|topic| {
+            before.topic_by_id(topic).is_some() && now.topic_by_id(topic).is_none()
+        }));
         self.step(moment, |ctx, _| records.into_iter().for_each(|record| ctx.write(record)))
     }
 
@@ -271,7 +288,8 @@ impl Groups {
     pub(crate) fn forget_deleted_groups(&mut self) {
         let state = &self.state;
         self.classics.retain(|name, group| !group.is_idle() || is_classic(state, name));
-        self.looked_at.retain(|name, _| state.consumer(name).is_some());
+        self.looked_at.retain(|name, _| state.consumer(name).is_some() || state.share(name).is_some());
+        self.accounts_asked.retain(|name, _| state.share(name).is_some());
     }
 }
 
@@ -351,6 +369,7 @@ impl Coordinator for Groups {
             classics,
             timers: Timers::default(),
             looked_at: BTreeMap::new(),
+            accounts_asked: BTreeMap::new(),
             waiting: BTreeMap::new(),
             now_ms: moment.now_ms,
             expiry_due_ms,
@@ -364,6 +383,7 @@ impl Coordinator for Groups {
                 }
             }
             super::consumer::restart_timers(ctx);
+            super::share::restart_timers(ctx);
         });
         assert!(started.batches.is_empty() && started.replies.is_empty(), "taking office writes nothing");
         groups
@@ -402,6 +422,24 @@ impl Coordinator for Groups {
             GroupCall::ConsumerDescribe { group_id } => {
                 let described = self.describe_consumer_group(group_id);
                 Output::reply(ticket, GroupReply::ConsumerDescribe(described))
+            }
+            GroupCall::ShareHeartbeat(request) => self.share_heartbeat(ticket, &request, &caller, moment),
+            GroupCall::ShareDescribe { group_id } => {
+                let described = self.describe_share_group(group_id);
+                Output::reply(ticket, GroupReply::ShareDescribe(described))
+            }
+            GroupCall::ShareBegun(report) => self.share_accounts_begun(ticket, report, moment),
+            GroupCall::ShareAccounts { group_id } => {
+                Output::reply(ticket, GroupReply::ShareAccounts(self.share_accounts(&group_id)))
+            }
+            GroupCall::ShareMove { group_id, topics } => {
+                self.share_accounts_move(ticket, &group_id, topics, moment)
+            }
+            GroupCall::ShareForget { group_id, topics } => {
+                self.share_accounts_forget(ticket, &group_id, topics.as_deref(), moment)
+            }
+            GroupCall::ShareForgotten { group_id, topics } => {
+                self.share_accounts_forgotten(ticket, &group_id, &topics, moment)
             }
         }
     }

@@ -1,5 +1,5 @@
 //! The ways between the protocols: a classic group takes in a member of the newer protocol, and a group of the newer
-//! protocol is left to its classic members.
+//! protocol is left to its classic members. Share groups have no way to or from another kind.
 //!
 //! Behaviour: who was a member stays one, with what it had and its offsets; a classic member of a group of the newer
 //! protocol is told to join again by the errors it knows. A group without members changes over whatever the policy.
@@ -45,10 +45,11 @@ pub(crate) fn to_consumer(
     if !joins {
         return not_found("there is no such group of the newer protocol; join it with epoch 0");
     }
-    let exists = ctx.state.group(group).is_some() || classics.contains_key(group);
-    if !exists && ctx.state.group_count() + classics.len() >= limits::GROUPS_MAX {
-        let message = "this coordinator has all the groups it may have; delete some".to_owned();
-        return Err((ErrorCode::GROUP_MAX_SIZE_REACHED, message));
+    if ctx.state.share(group).is_some() {
+        return not_found("it is a share group");
+    }
+    if ctx.state.group(group).is_none() && !classics.contains_key(group) {
+        check_room(ctx, classics)?;
     }
     let members = match classics.get(group) {
         None => Vec::new(),
@@ -76,6 +77,18 @@ pub(crate) fn to_consumer(
         write_members(ctx, group, generation, members);
     }
     Ok(())
+}
+
+/// Whether there is room for another group.
+///
+/// # Errors
+/// [`ErrorCode::GROUP_MAX_SIZE_REACHED`].
+pub(crate) fn check_room(ctx: &Context<'_>, classics: &Classics) -> Result<(), (ErrorCode, String)> {
+    if ctx.state.group_count() + classics.len() < limits::GROUPS_MAX {
+        return Ok(());
+    }
+    let message = "this coordinator has all the groups it may have; delete some".to_owned();
+    Err((ErrorCode::GROUP_MAX_SIZE_REACHED, message))
 }
 
 /// The members of a classic group as those of the other protocol; `None` if some are no consumers.

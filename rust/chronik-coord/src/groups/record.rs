@@ -1,8 +1,8 @@
 //! Groups as records of `__consumer_offsets`, in Kafka's layout.
 //!
 //! A key begins with a 16-bit record type, a value with its 16-bit version. Owns which versions are written, and that
-//! what Kafka may write there besides (share groups, streams groups, partition metadata of early consumer groups) is
-//! passed over.
+//! what Kafka may write there besides (streams groups, partition metadata of early consumer groups) is passed over.
+//! Records of share groups are declared with them.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use chronik_wire::messages::group_records::{
 };
 use chronik_wire::types::TopicId;
 
+use super::share::ShareGroupRecord;
 use crate::codec::CodecError;
 use crate::coordinator::CoordinatorRecord;
 
@@ -59,6 +60,14 @@ pub(crate) enum GroupRecord {
     Current { group: Arc<str>, member: Arc<str>, value: Option<ConsumerGroupCurrentMemberAssignmentValue> },
     /// The topics a pattern matches.
     Pattern { group: Arc<str>, pattern: Arc<str>, value: Option<ConsumerGroupRegularExpressionValue> },
+    /// Anything about a share group.
+    Share(ShareGroupRecord),
+}
+
+impl From<ShareGroupRecord> for GroupRecord {
+    fn from(record: ShareGroupRecord) -> GroupRecord {
+        GroupRecord::Share(record)
+    }
 }
 
 impl GroupRecord {
@@ -73,6 +82,7 @@ impl GroupRecord {
             | GroupRecord::Target { group, .. }
             | GroupRecord::Current { group, .. }
             | GroupRecord::Pattern { group, .. } => group,
+            GroupRecord::Share(record) => record.group(),
         }
     }
 
@@ -112,6 +122,7 @@ impl GroupRecord {
                 };
                 record(PATTERN, &key, value.as_ref(), 0)
             }
+            GroupRecord::Share(record) => record.encode(),
         }
     }
 
@@ -174,7 +185,7 @@ impl GroupRecord {
                     value: read(value, "pattern value", 0..=0)?,
                 }
             }
-            _ => return Ok(None),
+            other => return Ok(ShareGroupRecord::decode(other, key, value)?.map(GroupRecord::Share)),
         }))
     }
 }
@@ -216,7 +227,13 @@ fn split(key: ConsumerGroupMemberKey) -> (Arc<str>, Arc<str>) {
     (key.group_id.into(), key.member_id.into())
 }
 
-fn record<K: Message, V: Message>(kind: i16, key: &K, value: Option<&V>, version: i16) -> CoordinatorRecord {
+/// A record with its type before the key and its version before the value.
+pub(super) fn record<K: Message, V: Message>(
+    kind: i16,
+    key: &K,
+    value: Option<&V>,
+    version: i16,
+) -> CoordinatorRecord {
     CoordinatorRecord { key: headed(kind, key, 0), value: value.map(|value| headed(version, value, version)) }
 }
 
@@ -227,13 +244,21 @@ fn headed<M: Message>(head: i16, message: &M, version: i16) -> Bytes {
     writer.finish().concat().into()
 }
 
-fn rest<M: Message>(mut reader: Reader, version: i16) -> Result<M, CodecError> {
+/// A key behind its type, to its end.
+///
+/// # Errors
+/// It does not decode.
+pub(super) fn rest<M: Message>(mut reader: Reader, version: i16) -> Result<M, CodecError> {
     let message = M::decode(&mut reader, version).map_err(CodecError::Record)?;
     reader.finish().map_err(CodecError::Record)?;
     Ok(message)
 }
 
-fn read<M: Message>(
+/// A value in one of some versions, if there is one.
+///
+/// # Errors
+/// It does not decode.
+pub(super) fn read<M: Message>(
     value: Option<&Bytes>,
     what: &'static str,
     versions: RangeInclusive<i16>,
@@ -319,7 +344,7 @@ mod tests {
             key: Bytes::copy_from_slice(key),
             value: value.map(Bytes::copy_from_slice),
         };
-        for kind in [4_u8, 9, 15, 17, 200] {
+        for kind in [4_u8, 9, 17, 200] {
             assert_eq!(GroupRecord::decode(&record(&[0, kind, 1, 2], Some(b"?"))), Ok(None));
         }
         for damaged in [

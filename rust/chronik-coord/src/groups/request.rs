@@ -6,19 +6,23 @@
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::consumer_group_describe::DescribedGroup as DescribedConsumerGroup;
 use chronik_wire::messages::describe_groups::DescribedGroup;
+use chronik_wire::messages::group_records::ShareTopicPartitions;
 use chronik_wire::messages::leave_group::MemberResponse;
 use chronik_wire::messages::list_groups::ListedGroup;
 use chronik_wire::messages::offset_commit::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use chronik_wire::messages::offset_fetch::{OffsetFetchRequestGroup, OffsetFetchResponseGroup};
+use chronik_wire::messages::share_group_describe::DescribedGroup as DescribedShareGroup;
 use chronik_wire::messages::txn_offset_commit::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 use chronik_wire::messages::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest, HeartbeatResponse,
     JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, OffsetCommitRequest,
-    OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse,
-    TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, ShareGroupHeartbeatRequest,
+    ShareGroupHeartbeatResponse, SyncGroupRequest, SyncGroupResponse, TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse,
 };
+use chronik_wire::types::TopicId;
 
 /// A call, and who makes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +92,63 @@ pub enum GroupCall {
         /// The group.
         group_id: String,
     },
+    /// Everything a member of a share group (KIP-932) has to say.
+    ShareHeartbeat(ShareGroupHeartbeatRequest),
+    /// Describe a share group.
+    ShareDescribe {
+        /// The group.
+        group_id: String,
+    },
+    /// What became of accounts that were ordered by a [`ShareBeginning`] or a [`GroupCall::ShareMove`].
+    ShareBegun(ShareReport),
+    /// Say which share-partitions of a group have accounts.
+    ShareAccounts {
+        /// The group.
+        group_id: String,
+    },
+    /// Begin accounts of an empty share group somewhere else.
+    ShareMove {
+        /// The group; it need not exist.
+        group_id: String,
+        /// The partitions.
+        topics: Vec<ShareTopicPartitions>,
+    },
+    /// Order that accounts of an empty share group be forgotten.
+    ShareForget {
+        /// The group.
+        group_id: String,
+        /// The topics; none for all.
+        topics: Option<Vec<TopicId>>,
+    },
+    /// Accounts are forgotten.
+    ShareForgotten {
+        /// The group.
+        group_id: String,
+        /// The topics of which no account is left.
+        topics: Vec<TopicId>,
+    },
+}
+
+/// Accounts that share coordinators are to begin before members can read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShareBeginning {
+    /// The epoch of the accounts.
+    pub state_epoch: i32,
+    /// The partitions.
+    pub topics: Vec<ShareTopicPartitions>,
+}
+
+/// What became of accounts that were to begin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShareReport {
+    /// The group.
+    pub group_id: String,
+    /// The member whose heartbeat ordered them, if one did: it is answered with what it then has.
+    pub member_id: Option<String>,
+    /// Those that have begun.
+    pub begun: Vec<ShareTopicPartitions>,
+    /// Those that could not begin.
+    pub failed: Vec<ShareTopicPartitions>,
 }
 
 /// What the coordinator answers, in the shape of the call.
@@ -119,6 +180,21 @@ pub enum GroupReply {
     ConsumerHeartbeat(ConsumerGroupHeartbeatResponse),
     /// Answer to [`GroupCall::ConsumerDescribe`].
     ConsumerDescribe(DescribedConsumerGroup),
+    /// Answer to [`GroupCall::ShareHeartbeat`] and [`GroupCall::ShareBegun`].
+    ShareHeartbeat {
+        /// The answer.
+        response: ShareGroupHeartbeatResponse,
+        /// What the share coordinators are to do first; [`GroupCall::ShareBegun`] tells of it and has the newer answer.
+        begin: Option<ShareBeginning>,
+    },
+    /// Answer to [`GroupCall::ShareDescribe`].
+    ShareDescribe(DescribedShareGroup),
+    /// Answer to [`GroupCall::ShareAccounts`]: nothing for a group that does not exist.
+    ShareAccounts(Result<Vec<ShareTopicPartitions>, ErrorCode>),
+    /// Answer to [`GroupCall::ShareMove`]: the epoch that the accounts are to begin with.
+    ShareMove(Result<i32, ErrorCode>),
+    /// Answer to [`GroupCall::ShareForget`], with the partitions, and to [`GroupCall::ShareForgotten`].
+    ShareForget(Result<Vec<ShareTopicPartitions>, ErrorCode>),
 }
 
 impl GroupRequest {
@@ -130,6 +206,8 @@ impl GroupRequest {
                 | GroupCall::Describe { .. }
                 | GroupCall::List { .. }
                 | GroupCall::ConsumerDescribe { .. }
+                | GroupCall::ShareDescribe { .. }
+                | GroupCall::ShareAccounts { .. }
         )
     }
 }
@@ -147,9 +225,16 @@ impl GroupCall {
             GroupCall::OffsetFetch { group, .. } => Some(&group.group_id),
             GroupCall::OffsetDelete(request) => Some(&request.group_id),
             GroupCall::ConsumerHeartbeat(request) => Some(&request.group_id),
+            GroupCall::ShareHeartbeat(request) => Some(&request.group_id),
+            GroupCall::ShareBegun(report) => Some(&report.group_id),
             GroupCall::DeleteGroup { group_id }
             | GroupCall::Describe { group_id }
-            | GroupCall::ConsumerDescribe { group_id } => Some(group_id),
+            | GroupCall::ConsumerDescribe { group_id }
+            | GroupCall::ShareDescribe { group_id }
+            | GroupCall::ShareAccounts { group_id }
+            | GroupCall::ShareMove { group_id, .. }
+            | GroupCall::ShareForget { group_id, .. }
+            | GroupCall::ShareForgotten { group_id, .. } => Some(group_id),
             GroupCall::List { .. } => None,
         }
     }
@@ -206,6 +291,20 @@ impl GroupCall {
                     group_id: group_id.clone(),
                     ..Default::default()
                 })
+            }
+            GroupCall::ShareHeartbeat(_) | GroupCall::ShareBegun(_) => GroupReply::ShareHeartbeat {
+                response: ShareGroupHeartbeatResponse { error_code: error, ..Default::default() },
+                begin: None,
+            },
+            GroupCall::ShareDescribe { group_id } => GroupReply::ShareDescribe(DescribedShareGroup {
+                error_code: error,
+                group_id: group_id.clone(),
+                ..Default::default()
+            }),
+            GroupCall::ShareAccounts { .. } => GroupReply::ShareAccounts(Err(error)),
+            GroupCall::ShareMove { .. } => GroupReply::ShareMove(Err(error)),
+            GroupCall::ShareForget { .. } | GroupCall::ShareForgotten { .. } => {
+                GroupReply::ShareForget(Err(error))
             }
         }
     }

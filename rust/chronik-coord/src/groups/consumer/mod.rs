@@ -19,6 +19,7 @@ mod update;
 use std::sync::Arc;
 
 pub(crate) use leave::remove_members;
+pub(crate) use subscribe::topics_hash;
 pub(crate) use update::target_record;
 
 use super::context::Context;

@@ -13,7 +13,7 @@ use crate::image::MetaImage;
 use crate::pattern::Pattern;
 
 /// A hash over topics by name, id and size: 64-bit FNV-1a, which is the same everywhere and for ever.
-pub(super) fn topics_hash<'a>(image: &MetaImage, names: impl IntoIterator<Item = &'a str>) -> i64 {
+pub(crate) fn topics_hash<'a>(image: &MetaImage, names: impl IntoIterator<Item = &'a str>) -> i64 {
     const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     let mut hash = BASIS;

@@ -160,6 +160,9 @@ impl Groups {
 
     fn check_commit(&self, group: &Arc<str>, committer: &Committer<'_>) -> Result<(), ErrorCode> {
         let &Committer { member_id, instance_id, generation, version, transactional } = committer;
+        if self.state().share(group).is_some() {
+            return Err(ErrorCode::GROUP_ID_NOT_FOUND);
+        }
         if let Some(consumer) = self.state().consumer(group) {
             return consumer.check_commit(member_id, instance_id, generation, version, transactional);
         }

@@ -1,7 +1,8 @@
 //! OffsetDelete.
 //!
 //! Behaviour: a group whose members are not consumers keeps its offsets while it has members (68); consumers keep those of
-//! the topics they read (86). Deleting what is not there succeeds.
+//! the topics they read (86); a share group has none (69). Deleting what is not
+//! there succeeds.
 
 use std::sync::Arc;
 
@@ -61,6 +62,9 @@ impl Groups {
     }
 
     fn check_offset_delete(&self, group: &Arc<str>) -> Result<(), ErrorCode> {
+        if self.state().share(group).is_some() {
+            return Err(ErrorCode::GROUP_ID_NOT_FOUND);
+        }
         match self.classic(group) {
             Some(classic) if classic.state() != ClassicState::Empty && !classic.is_of_consumers() => {
                 Err(ErrorCode::NON_EMPTY_GROUP)

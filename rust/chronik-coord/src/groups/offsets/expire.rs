@@ -32,6 +32,9 @@ impl Readers {
         if let Membership::Consumer(consumer) = &group.membership {
             return Readers::Of(consumer.subscribed_topics().into_iter().map(str::to_owned).collect());
         }
+        if let Membership::Share(_) = &group.membership {
+            return Readers::Any;
+        }
         match classic.filter(|classic| classic.protocol_type().is_some()) {
             None => Readers::None,
             Some(classic) if classic.state() == ClassicState::Empty => {
@@ -77,7 +80,9 @@ pub(crate) fn forget_expired(
         .filter(|(at, offset)| is_expired(at, offset))
         .map(|(at, _)| tombstone(name, at))
         .collect();
-    if records.len() == group.offsets.len() && !has_members(group, classic) {
+    // A share group stays until somebody deletes it.
+    let is_share = matches!(group.membership, Membership::Share(_));
+    if records.len() == group.offsets.len() && !is_share && !has_members(group, classic) {
         records.extend(group_tombstones(name, group));
     }
     records
@@ -86,6 +91,7 @@ pub(crate) fn forget_expired(
 fn has_members(group: &Group, classic: Option<&ClassicGroup>) -> bool {
     match &group.membership {
         Membership::Consumer(consumer) => !consumer.members.is_empty(),
+        Membership::Share(share) => !share.members.is_empty(),
         Membership::None | Membership::Classic(_) => classic.is_some_and(|classic| !classic.is_idle()),
     }
 }
@@ -96,6 +102,7 @@ pub(crate) fn group_tombstones(name: &Arc<str>, group: &Group) -> Vec<GroupRecor
         Membership::None => Vec::new(),
         Membership::Classic(_) => vec![GroupRecord::Classic { group: name.clone(), value: None }],
         Membership::Consumer(consumer) => consumer.tombstones(name),
+        Membership::Share(share) => share.tombstones(name).into_iter().map(GroupRecord::Share).collect(),
     }
 }
 

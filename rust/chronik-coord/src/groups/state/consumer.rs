@@ -205,7 +205,8 @@ impl ConsumerGroup {
             // Handled by the membership and by the state.
             GroupRecord::Epoch { value: None, .. }
             | GroupRecord::Offset { .. }
-            | GroupRecord::Classic { .. } => {}
+            | GroupRecord::Classic { .. }
+            | GroupRecord::Share(_) => {}
         }
     }
 }

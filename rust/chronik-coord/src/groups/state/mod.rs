@@ -5,6 +5,7 @@
 
 mod consumer;
 mod offsets;
+mod share;
 mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,8 @@ use chronik_wire::types::Offset;
 
 pub(crate) use consumer::{ConsumerGroup, Member, MemberState, ResolvedPattern};
 pub(crate) use offsets::{CommittedOffset, Offsets, TopicPartition};
+
+pub(crate) use share::{NamedPartitions, ShareGroup, ShareMember, lists, named};
 
 use super::record::GroupRecord;
 use crate::codec::CodecError;
@@ -51,6 +54,8 @@ pub(crate) enum Membership {
     Classic(GroupMetadataValue),
     /// A group of the newer protocol.
     Consumer(ConsumerGroup),
+    /// A share group.
+    Share(ShareGroup),
 }
 
 impl GroupsState {
@@ -63,7 +68,15 @@ impl GroupsState {
     pub(crate) fn consumer(&self, name: &str) -> Option<&ConsumerGroup> {
         match &self.group(name)?.membership {
             Membership::Consumer(group) => Some(group),
-            Membership::None | Membership::Classic(_) => None,
+            _ => None,
+        }
+    }
+
+    /// A share group.
+    pub(crate) fn share(&self, name: &str) -> Option<&ShareGroup> {
+        match &self.group(name)?.membership {
+            Membership::Share(group) => Some(group),
+            _ => None,
         }
     }
 
@@ -113,6 +126,7 @@ impl GroupsState {
                     group.membership = Membership::None;
                 }
             }
+            GroupRecord::Share(record) => group.membership.apply_share(record),
             of_consumers => group.membership.apply(of_consumers),
         }
         self.tidy(&name);

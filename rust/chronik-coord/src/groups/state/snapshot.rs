@@ -60,6 +60,9 @@ fn write_group(name: &Arc<str>, group: &Group, out: &mut Vec<StoredRecord>) {
         Membership::Consumer(consumer) => {
             out.extend(consumer_records(name, consumer).iter().map(plain));
         }
+        Membership::Share(share) => {
+            out.extend(share.to_records(name).into_iter().map(|record| plain(&record.into())));
+        }
     }
     for ((topic, partition), offset) in group.offsets.committed() {
         out.push(of_offset(name, topic, *partition, offset, None));

@@ -9,6 +9,7 @@ mod hostile;
 mod migration;
 mod offsets;
 mod property;
+mod share;
 mod static_members;
 
 use std::collections::{BTreeMap, BTreeSet};
