@@ -52,6 +52,8 @@ def kafka_python() -> SuiteResult:
     report = FOLDER / "kafka-python.xml"
     settings = {"auto_create_topics_enable": "true", "num_partitions": 4}
     settings |= {"group_min_session_timeout_ms": 1000, "group_initial_rebalance_delay_ms": 0}
+    # As its own fixture starts a broker: without an authorizer there are no access control entries to try.
+    settings |= {"authorizer_class_name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer"}
     with server(FOLDER / "server-kafka-python", **settings) as port:
         environment = {"KAFKA_VERSION": KAFKA_VERSION, "KAFKA_ROOT": "/", "KAFKA_URI": f"kafka://127.0.0.1:{port}"}
         command = [str(environment_of_kafka_python()), "-m", "pytest", "test/integration", "-q"]
