@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use chronik_coord::groups::{Groups, GroupsState};
 use chronik_coord::metadata_generation;
+use chronik_coord::share::{ShareCoordinator, ShareStates};
 use chronik_coord::transactions::{Transactions, TransactionsState};
 use chronik_log::{Index, LogConfig};
 use chronik_replica::{Host, Replica, ReplicaError, ReplicaSpec, Standing, TopicSettings};
@@ -41,6 +42,7 @@ pub struct Broker {
     pub(crate) forwards_taken: RefCell<ForwardsTaken>,
     pub(crate) group_seats: Seats<GroupsState>,
     pub(crate) transaction_seats: Seats<TransactionsState>,
+    pub(crate) share_seats: Seats<ShareStates>,
     pub(crate) arrivals: RefCell<Arrivals>,
 }
 
@@ -69,6 +71,7 @@ impl Broker {
             forwards_taken: RefCell::default(),
             group_seats: Seats::default(),
             transaction_seats: Seats::default(),
+            share_seats: Seats::default(),
             arrivals: RefCell::default(),
         }))
     }
@@ -172,6 +175,7 @@ impl Broker {
         for change in &changes {
             self.on_leadership::<Groups>(change);
             self.on_leadership::<Transactions>(change);
+            self.on_leadership::<ShareCoordinator>(change);
         }
         for peer in self.other_nodes() {
             if changes.len() <= limits::LEADERSHIP_PER_MESSAGE_MAX {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::share::SessionTies;
 use crate::world::World;
 
 /// One client connection, as the edge accepted it. Its clones are the same connection.
@@ -22,6 +23,8 @@ pub struct Connection {
     /// Held by the produce that is about to append; fair, so that produces append in the order in which they came.
     produce_turn: Arc<Mutex<()>>,
     mute: Arc<Mute>,
+    /// The share sessions opened over it.
+    pub(crate) share_sessions: Arc<SessionTies>,
 }
 
 /// When the connection's next request may be looked at.
@@ -42,6 +45,7 @@ impl Connection {
             between_nodes: false,
             produce_turn: Arc::default(),
             mute: Arc::default(),
+            share_sessions: Arc::default(),
         }
     }
 

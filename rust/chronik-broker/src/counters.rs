@@ -79,6 +79,22 @@ counters! {
     coordinator_refusals,
     /// Requests to a coordinator received on the pinned address and carried to it.
     coordinator_forwards,
+    /// Share sessions opened.
+    share_sessions_opened,
+    /// Times this node took over a share-partition from what is written down.
+    share_partitions_loaded,
+    /// ShareFetch requests that waited for records.
+    share_fetches_parked,
+    /// What members said of the records of a partition, taken and written down.
+    share_acknowledgements,
+    /// What members said and was refused, or could not be written down.
+    share_acknowledgements_refused,
+    /// Times that records were taken back because a member held them for too long.
+    share_locks_expired,
+    /// Times that a member asked for more time.
+    share_locks_renewed,
+    /// Writes to the share coordinator.
+    share_state_writes,
 }
 
 impl BrokerCounters {

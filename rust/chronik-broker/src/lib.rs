@@ -43,6 +43,7 @@ mod quotas;
 mod reconcile;
 mod record_rules;
 mod registration;
+mod share;
 mod strays;
 mod topic_admin;
 mod topic_configs;

@@ -61,6 +61,24 @@ pub const OFFICE_RETRY_MS: u64 = 50;
 pub const MARKER_CALL_MS: u64 = 5_000;
 /// Pause before markers are written again that could not be.
 pub const MARKER_RETRY_MS: u64 = 100;
+/// Length of a share group's member id, in bytes: a uuid in text.
+pub const SHARE_MEMBER_BYTES_MAX: usize = 36;
+/// Share sessions on one node.
+pub const SHARE_SESSIONS_MAX: usize = 2_000;
+/// Share sessions that one connection may have; the oldest ends for a further one.
+pub const SHARE_SESSIONS_PER_CONNECTION_MAX: usize = 16;
+/// Partitions of one share session.
+pub const SHARE_SESSION_PARTITIONS_MAX: usize = 10_000;
+/// Requests that wait for the leader of one share-partition.
+pub const SHARE_ASKS_QUEUED_MAX: usize = 1_000;
+/// How often one fetch goes on behind records that are nobody's.
+pub const SHARE_READS_PER_FETCH_MAX: usize = 32;
+/// Time for a leader of a share-partition to find out where to go on.
+pub const SHARE_LOAD_MS: u64 = 10_000;
+/// Time for the share coordinator to write down what members have said.
+pub const SHARE_WRITE_MS: u64 = 5_000;
+/// Time for another node to answer a question to the share coordinator there.
+pub const SHARE_CALL_MS: u64 = 1_000;
 /// Pause before a replica that could not be opened for want of descriptors or space is tried again.
 pub const REOPEN_MS: u64 = 1_000;
 

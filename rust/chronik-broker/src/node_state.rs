@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use chronik_coord::groups::Groups;
+use chronik_coord::share::ShareCoordinator;
 use chronik_coord::transactions::Transactions;
 use chronik_coord::{CommandId, MetaImage};
 use chronik_wire::types::{NodeId, Offset};
@@ -21,6 +22,7 @@ use crate::limits;
 use crate::meta::MetaSeat;
 use crate::peer::NodeMessage;
 use crate::quotas::Buckets;
+use crate::share::ShareTable;
 use crate::strays::StartFacts;
 use crate::view::ClusterView;
 
@@ -53,6 +55,8 @@ pub struct NodeState {
     start: StartFacts,
     pub(crate) group_doors: Doors<Groups>,
     pub(crate) transaction_doors: Doors<Transactions>,
+    pub(crate) share_doors: Doors<ShareCoordinator>,
+    pub(crate) share: ShareTable,
     founding: Mutex<Founding>,
     buckets: Mutex<Buckets>,
     wake: Arc<dyn Fn() + Send + Sync>,
@@ -84,6 +88,8 @@ impl NodeState {
             start: StartFacts::default(),
             group_doors: Doors::default(),
             transaction_doors: Doors::default(),
+            share_doors: Doors::default(),
+            share: ShareTable::default(),
             founding: Mutex::new(founding),
             buckets: Mutex::default(),
             wake,

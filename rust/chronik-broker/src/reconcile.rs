@@ -172,6 +172,7 @@ impl Broker {
     fn remove_replica(&self, host: &mut Host, key: PartitionKey, topic: &str) {
         self.group_seats.remove(key);
         self.transaction_seats.remove(key);
+        self.share_seats.remove(key);
         match host.remove_replica(key, true) {
             // One that was never created leaves nothing behind.
             Ok(()) | Err(ReplicaError::NotHosted(_)) => {}
@@ -248,6 +249,7 @@ impl Broker {
         Some(match InternalTopic::by_name(&topic.name)? {
             InternalTopic::ConsumerOffsets => self.group_seats.seat(key),
             InternalTopic::TransactionState => self.transaction_seats.seat(key),
+            InternalTopic::ShareGroupState => self.share_seats.seat(key),
         })
     }
 

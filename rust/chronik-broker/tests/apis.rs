@@ -100,6 +100,13 @@ fn every_advertised_key_and_version_is_answered() {
     walk(&mut cluster, all, |_| ListTransactionsRequest::default());
     walk(&mut cluster, all, |_| ConsumerGroupHeartbeatRequest::default());
     walk(&mut cluster, all, |_| ConsumerGroupDescribeRequest::default());
+    walk(&mut cluster, all, |_| ShareFetchRequest::default());
+    walk(&mut cluster, all, |_| ShareAcknowledgeRequest::default());
+    walk(&mut cluster, all, |_| InitializeShareGroupStateRequest::default());
+    walk(&mut cluster, all, |_| ReadShareGroupStateRequest::default());
+    walk(&mut cluster, all, |_| WriteShareGroupStateRequest::default());
+    walk(&mut cluster, all, |_| DeleteShareGroupStateRequest::default());
+    walk(&mut cluster, all, |_| ReadShareGroupStateSummaryRequest::default());
     let advertised = cluster.call(NODE, 4, &ApiVersionsRequest::default()).api_keys;
     let advertised: Vec<i16> = advertised.iter().map(|api| api.api_key).collect();
     walked.sort_unstable();

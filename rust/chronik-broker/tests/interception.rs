@@ -332,6 +332,43 @@ fn every_api_can_be_refused_in_every_version() {
         topic_partitions: Some(named(elect_leaders::TopicPartitions { topic: name(), partitions: named(0) })),
         ..ElectLeadersRequest::default()
     });
+    refuse!(ShareFetchRequest::default());
+    refuse!(ShareAcknowledgeRequest::default());
+    refuse!(InitializeShareGroupStateRequest {
+        topics: named(initialize_share_group_state::InitializeStateData {
+            topic_id,
+            partitions: named(Default::default()),
+        }),
+        ..InitializeShareGroupStateRequest::default()
+    });
+    refuse!(ReadShareGroupStateRequest {
+        topics: named(read_share_group_state::ReadStateData {
+            topic_id,
+            partitions: named(Default::default())
+        }),
+        ..ReadShareGroupStateRequest::default()
+    });
+    refuse!(WriteShareGroupStateRequest {
+        topics: named(write_share_group_state::WriteStateData {
+            topic_id,
+            partitions: named(Default::default())
+        }),
+        ..WriteShareGroupStateRequest::default()
+    });
+    refuse!(DeleteShareGroupStateRequest {
+        topics: named(delete_share_group_state::DeleteStateData {
+            topic_id,
+            partitions: named(Default::default())
+        }),
+        ..DeleteShareGroupStateRequest::default()
+    });
+    refuse!(ReadShareGroupStateSummaryRequest {
+        topics: named(read_share_group_state_summary::ReadStateSummaryData {
+            topic_id,
+            partitions: named(Default::default()),
+        }),
+        ..ReadShareGroupStateSummaryRequest::default()
+    });
     let advertised = cluster.call(NODE, 4, &ApiVersionsRequest::default()).api_keys;
     let advertised: Vec<i16> = advertised.iter().map(|api| api.api_key).collect();
     walked.sort_unstable();

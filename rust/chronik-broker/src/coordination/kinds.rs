@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chronik_coord::coordinator::{Coordinator, MarkerOrder};
 use chronik_coord::groups::{GroupReply, GroupRequest, Groups, GroupsConfig};
+use chronik_coord::share::{ShareConfig, ShareCoordinator, ShareReply, ShareRequest};
 use chronik_coord::transactions::{TransactionReply, TransactionRequest, Transactions, TransactionsConfig};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::{PartitionIndex, PartitionKey};
@@ -131,5 +132,30 @@ impl Kind for Transactions {
             producer_epoch: order.producer_epoch,
             partitions,
         })
+    }
+}
+
+impl Kind for ShareCoordinator {
+    const TOPIC: InternalTopic = InternalTopic::ShareGroupState;
+
+    fn seats(broker: &Broker) -> &Seats<Self::State> {
+        &broker.share_seats
+    }
+
+    fn doors(node: &NodeState) -> &Doors<Self> {
+        &node.share_doors
+    }
+
+    fn config(broker: &Broker) -> ShareConfig {
+        let config = &broker.node.config;
+        ShareConfig::from_image(&broker.node.image(), config.node, &config.broker_config)
+    }
+
+    fn refusal(_: &ShareRequest, error_code: ErrorCode) -> ShareReply {
+        Err(error_code)
+    }
+
+    fn markers_written(_: &MarkerOrder, _: Vec<(String, PartitionIndex)>) -> Option<ShareRequest> {
+        None
     }
 }

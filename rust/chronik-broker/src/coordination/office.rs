@@ -51,7 +51,7 @@ impl Broker {
     }
 
     /// Completes when the broker clock shows `at_ms`; never without one.
-    async fn clock_reaches(&self, at_ms: Option<i64>) {
+    pub(crate) async fn clock_reaches(&self, at_ms: Option<i64>) {
         let Some(at_ms) = at_ms else { return std::future::pending().await };
         loop {
             let advanced = self.world.clock_advanced();

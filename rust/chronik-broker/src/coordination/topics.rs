@@ -14,16 +14,20 @@ pub(crate) enum InternalTopic {
     ConsumerOffsets,
     /// Transactions.
     TransactionState,
+    /// What share groups are done with.
+    ShareGroupState,
 }
 
 impl InternalTopic {
-    const ALL: [InternalTopic; 2] = [InternalTopic::ConsumerOffsets, InternalTopic::TransactionState];
+    const ALL: [InternalTopic; 3] =
+        [InternalTopic::ConsumerOffsets, InternalTopic::TransactionState, InternalTopic::ShareGroupState];
 
     /// Its name, which is Kafka's.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             InternalTopic::ConsumerOffsets => "__consumer_offsets",
             InternalTopic::TransactionState => "__transaction_state",
+            InternalTopic::ShareGroupState => "__share_group_state",
         }
     }
 
@@ -44,6 +48,11 @@ impl InternalTopic {
                 "transaction.state.log.num.partitions",
                 "transaction.state.log.replication.factor",
                 "transaction.state.log.segment.bytes",
+            ],
+            InternalTopic::ShareGroupState => [
+                "share.coordinator.state.topic.num.partitions",
+                "share.coordinator.state.topic.replication.factor",
+                "share.coordinator.state.topic.segment.bytes",
             ],
         }
     }

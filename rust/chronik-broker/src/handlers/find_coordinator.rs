@@ -4,10 +4,10 @@
 //! somebody asks for the first time. 15 while nobody leads it. On the pinned address: this node for every key, which
 //! carries requests to whoever it is.
 //! Versions: 1 kinds of keys, error message · 3 flexible · 4 several keys · 6 share groups.
-//! Not done: share groups (15).
 //! Tests: tests/groups.rs, tests/test_groups.py.
 
 use chronik_coord::Endpoint;
+use chronik_coord::share::ShareKey;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse, GROUP, SHARE, TRANSACTION,
@@ -50,9 +50,14 @@ async fn find(context: &Context, key_type: i8, key: String) -> Coordinator {
     let topic = match key_type {
         GROUP => InternalTopic::ConsumerOffsets,
         TRANSACTION => InternalTopic::TransactionState,
-        SHARE => {
-            return nobody(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, "share groups are not supported yet");
+        SHARE if ShareKey::from_name(&key).is_none() => {
+            return nobody(
+                key,
+                ErrorCode::INVALID_REQUEST,
+                "a share-partition is named group:topicId:partition",
+            );
         }
+        SHARE => InternalTopic::ShareGroupState,
         _ => {
             let message = "key types are 0 for groups, 1 for transactions and 2 for share groups";
             return nobody(key, ErrorCode::INVALID_REQUEST, message);

@@ -11,6 +11,7 @@ mod refusal;
 mod refused_administration;
 mod refused_groups;
 mod refused_partitions;
+mod refused_shares;
 mod rules;
 
 use chronik_wire::api::ApiKey;

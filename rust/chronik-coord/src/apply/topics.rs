@@ -62,7 +62,7 @@ fn create_one(
 }
 
 /// The topics that brokers create for themselves. No other name may begin with `__`.
-pub const INTERNAL_TOPICS: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+pub const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
 /// Demands a legal topic name that is not reserved, or is that of an internal topic.
 ///

@@ -128,8 +128,8 @@ impl ShareCoordinator {
         }
     }
 
-    /// Begins an account. One that exists in the same epoch stays as it is, unless it is to begin elsewhere: whoever
-    /// leads next may have begun it already.
+    /// Begins an account. One that exists stays as it is, unless it is to begin elsewhere: several may want it begun, and
+    /// the leader does as well.
     fn initialize(
         &mut self,
         key: ShareKey,
@@ -138,6 +138,9 @@ impl ShareCoordinator {
         moment: Moment,
     ) -> Result<ShareOutput, ErrorCode> {
         let known = self.state.get(&key).cloned();
+        if start.0 == -1 && known.is_some() {
+            return Ok(Output::default());
+        }
         if known.is_none()
             && (key.group.is_empty()
                 || key.group.len() > limits::GROUP_BYTES_MAX
@@ -153,9 +156,7 @@ impl ShareCoordinator {
         if state_epoch < in_force {
             return Err(ErrorCode::FENCED_STATE_EPOCH);
         }
-        let stays = |known: &Arc<ShareState>| {
-            known.state_epoch == state_epoch && (start.0 == -1 || start == known.start)
-        };
+        let stays = |known: &Arc<ShareState>| known.state_epoch == state_epoch && start == known.start;
         if known.as_ref().is_some_and(stays) {
             return Ok(Output::default());
         }

@@ -50,7 +50,7 @@ pub enum ShareCall {
     Initialize {
         /// The epoch of the new account; -1 for whatever is in force.
         state_epoch: i32,
-        /// Where to begin; -1 leaves that to the leader.
+        /// Where to begin; -1 leaves that to the leader, and an account that exists as it is.
         start: Offset,
     },
     /// A leader takes over.

@@ -102,6 +102,20 @@ impl SharePartition {
         taken.ranges
     }
 
+    /// The member was never given what it acquired: it may be had by others, and this time does not count.
+    pub fn take_back(&mut self, member: &str, ranges: &[AcquiredRange]) {
+        for range in ranges {
+            self.window.change(range.first.0..range.last.0.saturating_add(1), |run| match &run.hold {
+                Hold::Held(lock) if *lock.member == *member => {
+                    let delivery_count = run.delivery_count.saturating_sub(1);
+                    let saved = if delivery_count == 0 { Saved::Yes } else { Saved::No };
+                    Some(Run { hold: Hold::Free, delivery_count, saved })
+                }
+                _ => None,
+            });
+        }
+    }
+
     /// There is nothing at these offsets that anybody could be given.
     fn archive(&mut self, offsets: Range<i64>) {
         self.window.change(offsets.clone(), |run| (run.hold == Hold::Free).then_some(Run::NOTHING));

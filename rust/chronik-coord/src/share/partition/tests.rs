@@ -175,6 +175,17 @@ fn a_member_that_goes_leaves_its_records() {
 }
 
 #[test]
+fn what_never_arrived_does_not_count() {
+    let mut share = SharePartition::load(Offset(0), &[]);
+    let got = share.fetch("one", 10, 0);
+    share.take_back("two", &got);
+    assert!(share.is_held(), "it is another's");
+    share.take_back("one", &got);
+    assert_eq!((share.is_held(), share.take_write()), (false, None));
+    assert_eq!(share.fetch("two", 10, 0), [acquired(0, 9, 1)]);
+}
+
+#[test]
 fn markers_aborted_records_and_what_was_compacted_away_are_nobodys() {
     let mut share = SharePartition::load(Offset(0), &[]);
     let marker = ReadRange { deliverable: false, ..read(15, 15) };

@@ -76,6 +76,11 @@ impl SharePartition {
         free || written
     }
 
+    /// The number of the write under way.
+    pub fn write_under_way(&self) -> Option<u64> {
+        self.write_under_way.map(|(number, _)| number)
+    }
+
     /// Whether there is anything the coordinator does not know and no write under way tells it.
     pub fn has_unwritten(&self) -> bool {
         let number = self.next_write;
