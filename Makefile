@@ -55,7 +55,7 @@ test: check-tools ## every check: format, lints, stubs, Rust tests, the wheel, P
 	@echo "make test: all passed"
 
 .PHONY: bench
-bench: check-tools ## the load generator in a release build
+bench: install ## the load generator in a release build, and clients of the installed wheel; BENCH_ARGS="groups --rounds 3"
 	$(CARGO) run --locked --release -p chronik-bench -- $(BENCH_ARGS)
 
 # As fast as a release build nearly, with every assertion, and built in a fraction of the time.
