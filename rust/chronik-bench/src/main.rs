@@ -7,8 +7,8 @@ use chronik_bench::error::BenchError;
 use chronik_bench::machine;
 use chronik_bench::report::{Report, Row};
 use chronik_bench::scenarios::{
-    Placement, Settings, compaction, fsync, gate, groups, idle, kfake, latency, limits, peers, startup,
-    throughput, timestamps, transactions,
+    Placement, Settings, compaction, consumer_group, fsync, gate, groups, idle, kfake, latency, limits,
+    peers, startup, throughput, timestamps, transactions,
 };
 use chronik_bench::serve::{self, ServeArgs};
 use clap::{Parser, Subcommand};
@@ -89,6 +89,7 @@ const FSYNC: Measurement = ("fsync", Placement::Free, fsync::run);
 const IDLE: Measurement = ("idle", Placement::Free, idle::thousand);
 const MANY: Measurement = ("many partitions", Placement::Free, idle::ten_thousand);
 const GROUPS: Measurement = ("groups", Placement::Free, groups::run);
+const CONSUMER_GROUP: Measurement = ("consumer group", Placement::Free, consumer_group::run);
 const SUBSCRIBE: Measurement = ("first message", Placement::Free, peers::first_message);
 const TRANSACTIONS: Measurement = ("transactions", Placement::Free, transactions::run);
 const COMPACTION: Measurement = ("compaction", Placement::Free, compaction::run);
@@ -134,6 +135,7 @@ fn run(line: CommandLine) -> Result<ExitCode, BenchError> {
             KFAKE,
             SUBSCRIBE,
             GROUPS,
+            CONSUMER_GROUP,
             TRANSACTIONS,
             COMPACTION,
             TIMESTAMPS,
@@ -150,7 +152,7 @@ fn run(line: CommandLine) -> Result<ExitCode, BenchError> {
         Choice::Fsync => &[FSYNC],
         Choice::Kfake => &[KFAKE],
         Choice::Idle => &[IDLE, MANY],
-        Choice::Groups => &[GROUPS],
+        Choice::Groups => &[GROUPS, CONSUMER_GROUP],
         Choice::Subscribe => &[SUBSCRIBE],
         Choice::Transactions => &[TRANSACTIONS],
         Choice::Compaction => &[COMPACTION],

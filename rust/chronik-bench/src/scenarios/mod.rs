@@ -1,6 +1,7 @@
 //! The measurements, one file per question. Each interleaves what it compares and gives rows for the report.
 
 pub mod compaction;
+pub mod consumer_group;
 pub mod fsync;
 pub mod gate;
 pub mod groups;

@@ -19,9 +19,10 @@ use crate::topics;
 const TOPIC: &str = "by-time";
 /// The smallest that the catalogue takes.
 const SEGMENT_BYTES: &str = "1048576";
-/// A batch is a little less than half a segment, so that two make one.
-const BATCHES: i64 = 800;
-const RECORDS_PER_BATCH: i64 = 500;
+const SEGMENTS: i64 = 400;
+/// Twenty batches fit into a segment.
+const BATCHES: i64 = 20 * SEGMENTS;
+const RECORDS_PER_BATCH: i64 = 50;
 const VALUE_BYTES: usize = 1_000;
 const LOOKUPS_PER_ROUND: u64 = 400;
 const VERSION_MAX: i16 = 5;
@@ -57,7 +58,7 @@ pub fn run(settings: &Settings) -> Result<Vec<Row>, BenchError> {
     let cpu = clock.used();
     let ratio = ratios(rounds.iter().copied())?;
     Ok(vec![Row {
-        what: format!("offset by timestamp, {} segments, p50", BATCHES / 2),
+        what: format!("offset by timestamp, {SEGMENTS} segments, p50"),
         reached: format!("{:.1} µs", median(rounds.iter().map(|(searched, _)| *searched))?),
         limit: format!("earliest offset {:.1} µs", median(rounds.iter().map(|(_, direct)| *direct))?),
         ratio: show_ratio(ratio),
