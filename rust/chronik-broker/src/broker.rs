@@ -3,7 +3,6 @@
 //! Owns the shard's fetch sessions and the door to the replicas; shares the node's state with its other shards.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -148,6 +147,13 @@ impl Broker {
                 }));
             }
             NodeMessage::AwaitTopicsReply { call } => self.node.answer_call(call, CallAnswer::Done),
+            NodeMessage::QuorumQuestion { call, applied } => {
+                let settled = self.is_quorum_settled(applied);
+                self.node.send(from, NodeMessage::QuorumAnswer { call, settled });
+            }
+            NodeMessage::QuorumAnswer { call, settled } => {
+                self.node.answer_call(call, if settled { CallAnswer::Done } else { CallAnswer::Refused });
+            }
             NodeMessage::ForwardRequest { call, frame } => {
                 self.on_forwarded(from, call, frame);
             }
@@ -236,13 +242,9 @@ impl Broker {
         self.node.send(to, NodeMessage::Beat { incarnation, leadership_version });
     }
 
-    /// The nodes that this one was told of at its start, and those that have registered since.
+    /// The nodes that this one has to do with.
     pub(crate) fn other_nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
-        let config = &self.node.config;
-        let registered = self.node.image().brokers.keys().copied().collect::<BTreeSet<_>>();
-        let mut others: BTreeSet<NodeId> = config.voters.iter().copied().chain(registered).collect();
-        others.remove(&config.node);
-        others.into_iter()
+        self.node.other_nodes(&self.node.image()).into_iter()
     }
 }
 

@@ -15,7 +15,8 @@ pub struct BrokerConfig {
     pub node: NodeId,
     /// A random number drawn at this start of the process.
     pub incarnation: u64,
-    /// Every node of the cluster, this one included; all vote in the metadata group.
+    /// Every node that the cluster is founded with; all vote in the metadata group. This node is one of them, unless it
+    /// came later.
     pub voters: Vec<NodeId>,
     /// The voter that campaigns at once when the metadata group starts for the first time.
     pub designated: NodeId,
@@ -23,6 +24,12 @@ pub struct BrokerConfig {
     pub advertised: Endpoint,
     /// Address of the pinned listener, if there is one.
     pub pinned: Option<Endpoint>,
+    /// Where other processes call this node; `None` if they need no address.
+    pub peer: Option<Endpoint>,
+    /// Nodes of a running cluster that this one begins with, beside those the cluster was founded with.
+    pub contacts: Vec<NodeId>,
+    /// Whether the cluster is asked to count on this node's disk, should it know another one under its id.
+    pub asks_admission: bool,
     /// The node's rack.
     pub rack: Option<String>,
     /// A random 22-character id, proposed as the cluster's when it has none yet.

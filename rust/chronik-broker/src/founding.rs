@@ -113,6 +113,11 @@ impl Founding {
         self.identity.as_ref().map(NodeIdentity::directory)
     }
 
+    /// The list, as far as it is written down here, whether this node is on it or not.
+    pub(crate) fn founders(&self) -> Members {
+        self.identity.as_ref().map(|identity| identity.members().clone()).unwrap_or_default()
+    }
+
     /// Whom to ask now.
     pub(crate) fn to_ask(&self) -> Vec<NodeId> {
         let others = self.voters.iter().filter(|node| **node != self.node);

@@ -43,6 +43,7 @@ mod quotas;
 mod reconcile;
 mod record_rules;
 mod registration;
+mod removal;
 mod share;
 mod strays;
 mod topic_admin;
@@ -65,6 +66,7 @@ pub use interception::{Interception, InterceptionError, InterceptionRule, Interc
 pub use meta::MetaSeat;
 pub use node_state::NodeState;
 pub use peer::{NodeMessage, PeerDecodeError, PeerMessage};
+pub use removal::RemovalError;
 pub use topic_admin::{Created, Deleted};
 pub use view::{BeatOutcome, ClusterView, Leadership};
 pub use world::{LocalFuture, World};

@@ -39,6 +39,8 @@ pub const PENDING_CALLS_MAX: usize = 10_000;
 pub const FORWARDS_REMEMBERED_MAX: usize = 4_096;
 /// Pause before a controller call is sent again when nothing was heard of it.
 pub const CALL_RESEND_MS: u64 = 500;
+/// Pause before the leader of the metadata group is asked again whether its members are who they should be.
+pub const QUORUM_QUESTION_PAUSE_MS: u64 = 50;
 /// Node messages queued towards the transport between two turns.
 pub const NODE_OUTBOX_MAX: usize = 100_000;
 /// Leadership entries in one message; a longer list is split.

@@ -84,6 +84,11 @@ impl Broker {
                     %known,
                     "this node's disk is not the one the cluster knows; it follows, serves reads and has no vote"
                 ),
+                // Its metadata begins with the wrong voters then, and can never fit.
+                None if self.node.config.voters.contains(&NodeId(node)) => tracing::error!(
+                    node,
+                    "the cluster was founded without this node; start it on a new disk, as one that joins"
+                ),
                 None => tracing::info!(node, "this node joins a cluster that was founded without it"),
             },
             Err(error) => {

@@ -2,7 +2,7 @@
 //!
 //! Everything here is short-held and uncontended; no lock is kept across an await.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +11,7 @@ use chronik_coord::groups::Groups;
 use chronik_coord::share::ShareCoordinator;
 use chronik_coord::transactions::Transactions;
 use chronik_coord::{CommandId, MetaImage};
+use chronik_log::Members;
 use chronik_wire::types::{NodeId, Offset};
 use tokio::sync::{oneshot, watch};
 
@@ -99,6 +100,29 @@ impl NodeState {
     /// The newest applied metadata.
     pub fn image(&self) -> Arc<MetaImage> {
         self.seat.image()
+    }
+
+    /// To be told of every new image.
+    pub fn subscribe_image(&self) -> watch::Receiver<Arc<MetaImage>> {
+        self.seat.subscribe()
+    }
+
+    /// The nodes that this one has to do with, by this image: those it was founded with, unless they have left, and those
+    /// that have registered. One that joins begins with the nodes it has heard of.
+    pub fn other_nodes(&self, image: &MetaImage) -> BTreeSet<NodeId> {
+        let config = &self.config;
+        let founders = config.voters.iter().filter(|node| !image.has_left(**node));
+        let mut others: BTreeSet<NodeId> = founders.chain(image.brokers.keys()).copied().collect();
+        if !self.registered_by(image.offset) {
+            others.extend(config.contacts.iter().copied());
+        }
+        others.remove(&config.node);
+        others
+    }
+
+    /// The disks that the cluster was founded with; empty while this node does not know them.
+    pub fn founders(&self) -> Members {
+        self.founding(|founding| founding.founders())
     }
 
     /// Reads or changes the view of the other nodes.
@@ -199,6 +223,11 @@ impl NodeState {
     /// This start of the node is registered at `offset` of the metadata log.
     pub(crate) fn set_registered(&self, offset: Offset) {
         self.start.registered_at.send_replace(Some(offset));
+    }
+
+    /// Whether this start of the node is registered.
+    pub fn is_registered(&self) -> bool {
+        self.start.registered_at.borrow().is_some()
     }
 
     /// Whether the metadata up to `offset` covers the registration of this start: then it holds everything that was

@@ -70,6 +70,20 @@ pub enum NodeMessage {
         /// The call answered.
         call: u64,
     },
+    /// "Does the metadata group consist of the members that the metadata wants?", to its leader.
+    QuorumQuestion {
+        /// The caller's number for the call.
+        call: u64,
+        /// The metadata offset that the receiver must have acted on.
+        applied: Offset,
+    },
+    /// The answer to `QuorumQuestion`; no, too, when the sender does not lead the group.
+    QuorumAnswer {
+        /// The call answered.
+        call: u64,
+        /// Whether it does.
+        settled: bool,
+    },
     /// A Kafka request carried to the leader on behalf of a client of the sender's pinned address.
     ForwardRequest {
         /// The caller's number for the call.
@@ -136,6 +150,8 @@ const KIND_FORWARD_REQUEST: u8 = 8;
 const KIND_FORWARD_REPLY: u8 = 9;
 const KIND_STANDING_REQUEST: u8 = 10;
 const KIND_STANDING_REPLY: u8 = 11;
+const KIND_QUORUM_QUESTION: u8 = 12;
+const KIND_QUORUM_ANSWER: u8 = 13;
 
 const KEY_BYTES: usize = 20;
 const MEMBER_BYTES: usize = 4 + 16;
@@ -210,6 +226,16 @@ impl NodeMessage {
                 out.put_u8(KIND_AWAIT_TOPICS_REPLY);
                 out.put_u64(*call);
             }
+            NodeMessage::QuorumQuestion { call, applied } => {
+                out.put_u8(KIND_QUORUM_QUESTION);
+                out.put_u64(*call);
+                out.put_i64(applied.0);
+            }
+            NodeMessage::QuorumAnswer { call, settled } => {
+                out.put_u8(KIND_QUORUM_ANSWER);
+                out.put_u64(*call);
+                out.put_u8(u8::from(*settled));
+            }
             NodeMessage::ForwardRequest { call, frame } => {
                 out.put_u8(KIND_FORWARD_REQUEST);
                 out.put_u64(*call);
@@ -265,6 +291,14 @@ impl NodeMessage {
                 NodeMessage::AwaitTopics { call, applied, topics }
             }
             KIND_AWAIT_TOPICS_REPLY => NodeMessage::AwaitTopicsReply { call: get_u64(bytes, "call")? },
+            KIND_QUORUM_QUESTION => NodeMessage::QuorumQuestion {
+                call: get_u64(bytes, "call")?,
+                applied: Offset(get_u64(bytes, "offset")? as i64),
+            },
+            KIND_QUORUM_ANSWER => NodeMessage::QuorumAnswer {
+                call: get_u64(bytes, "call")?,
+                settled: get_u8(bytes, "flag")? != 0,
+            },
             KIND_FORWARD_REQUEST => {
                 NodeMessage::ForwardRequest { call: get_u64(bytes, "call")?, frame: bytes.split_off(0) }
             }
@@ -429,6 +463,10 @@ mod tests {
                     topics
                 }),
             any::<u64>().prop_map(|call| NodeMessage::AwaitTopicsReply { call }),
+            (any::<u64>(), any::<i64>().prop_map(Offset))
+                .prop_map(|(call, applied)| NodeMessage::QuorumQuestion { call, applied }),
+            (any::<u64>(), any::<bool>())
+                .prop_map(|(call, settled)| NodeMessage::QuorumAnswer { call, settled }),
             (any::<u64>(), any_payload())
                 .prop_map(|(call, frame)| NodeMessage::ForwardRequest { call, frame }),
             (any::<u64>(), prop::option::of(any_payload()))

@@ -1,8 +1,9 @@
 //! Joining the cluster: every start of a node registers its addresses, rack, start number and disk with the controller.
+//! A node that was told to join also asks for its disk to be counted on, should the cluster know another one under its id.
 
 use std::rc::Rc;
 
-use chronik_coord::{Action, BrokerRegistration};
+use chronik_coord::{Action, BrokerRegistration, ItemError};
 
 use crate::broker::Broker;
 use crate::limits;
@@ -38,6 +39,7 @@ impl Broker {
             incarnation: config.incarnation,
             endpoint: config.advertised.clone(),
             pinned: config.pinned.clone(),
+            peer: config.peer.clone(),
             rack: config.rack.clone(),
             directory,
             votes,
@@ -48,14 +50,24 @@ impl Broker {
             return false;
         }
         let Ok(reply) = self.controller_call(register, deadline_ms).await else { return false };
-        match reply.body.rejection() {
-            None => self.node.set_registered(reply.at),
-            // The same registration would be refused again; the node serves its peers, and no client hears of it.
-            Some(error) => tracing::error!(
+        // What is refused would be refused again; the node serves its peers, and no client hears of it.
+        let refused = |error: &ItemError| {
+            tracing::error!(
                 node = config.node.0,
                 %error,
                 "the cluster does not accept this node; change its configuration and start it again"
-            ),
+            );
+        };
+        match reply.body.rejection() {
+            Some(error) => refused(error),
+            None => {
+                if config.asks_admission {
+                    let admit = Action::ReadmitBroker { id: config.node };
+                    let Ok(reply) = self.controller_call(admit, deadline_ms).await else { return false };
+                    reply.body.rejection().into_iter().for_each(refused);
+                }
+                self.node.set_registered(reply.at);
+            }
         }
         true
     }

@@ -20,7 +20,7 @@ pub use quotas::{AlterQuotas, EntityKind, QuotaChange, QuotaEntity, QuotaValue};
 pub use reassignment::{AlterReassignment, AlterReassignments, ArrivedPartition, DrainBroker};
 
 /// The version byte in front of every command.
-const COMMAND_VERSION: u8 = 2;
+const COMMAND_VERSION: u8 = 3;
 
 /// Names one command for ever. A proposer that does not know the fate of a command sends it again
 /// under the same id and gets the first reply.
@@ -210,7 +210,7 @@ impl Coded for Action {
     }
 }
 
-/// An address that clients are told.
+/// An address that others are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Host name or address.
@@ -231,6 +231,8 @@ pub struct BrokerRegistration {
     pub endpoint: Endpoint,
     /// The second address, through which a client sees this broker alone.
     pub pinned: Option<Endpoint>,
+    /// Where other nodes call it; `None` for one whose peers reach it without an address.
+    pub peer: Option<Endpoint>,
     /// Its rack.
     pub rack: Option<String>,
     /// The disk it runs on.
@@ -244,6 +246,7 @@ coded_struct!(BrokerRegistration {
     incarnation: u64,
     endpoint: Endpoint,
     pinned: Option<Endpoint>,
+    peer: Option<Endpoint>,
     rack: Option<String>,
     directory: DirectoryId,
     votes: bool,

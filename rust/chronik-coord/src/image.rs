@@ -186,6 +186,12 @@ impl MetaImage {
         self.quorum.get(&node).filter(|seat| !seat.leaves).map(|seat| seat.member)
     }
 
+    /// Whether a node that the cluster was founded with has left it for good. It is missed by nobody then, while one
+    /// that has not registered yet is.
+    pub fn has_left(&self, node: NodeId) -> bool {
+        self.quorum.get(&node).is_some_and(|seat| seat.leaves) && !self.brokers.contains_key(&node)
+    }
+
     /// Whether a broker is registered with the disk that the cluster counts on: it was founded with it, took it in when
     /// the broker came, or has admitted it since.
     pub fn has_vote(&self, node: NodeId) -> bool {

@@ -17,7 +17,7 @@ use crate::quorum::Seat;
 use crate::reply::CommandReply;
 
 /// The version byte in front of every snapshot.
-pub(crate) const SNAPSHOT_VERSION: u8 = 5;
+pub(crate) const SNAPSHOT_VERSION: u8 = 6;
 
 /// The form of the state in a snapshot.
 pub(crate) struct Stored {

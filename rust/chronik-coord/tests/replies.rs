@@ -387,6 +387,9 @@ fn brokers_register_again_and_leave_only_when_empty() {
     let newer = chronik_coord::BrokerRegistration { incarnation: 9, ..broker(1) };
     assert_eq!(rig.run(Action::RegisterBroker(newer)).body, ReplyBody::Done);
     assert_eq!(rig.controller.image().brokers[&NodeId(1)].incarnation, 9);
+    let unreachable = Some(chronik_coord::Endpoint { host: "localhost".into(), port: 0 });
+    let unreachable = chronik_coord::BrokerRegistration { peer: unreachable, ..broker(3) };
+    assert_eq!(rejection(&rig.run(Action::RegisterBroker(unreachable)).body), ErrorCode::INVALID_REQUEST);
     let nowhere = chronik_coord::BrokerRegistration { rack: Some(String::new()), ..broker(3) };
     assert_eq!(rejection(&rig.run(Action::RegisterBroker(nowhere)).body), ErrorCode::INVALID_REQUEST);
     let negative = chronik_coord::BrokerRegistration { id: NodeId(-1), ..broker(1) };

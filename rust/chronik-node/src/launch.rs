@@ -14,7 +14,7 @@ use chronik_wire::types::NodeId;
 use crate::admission::Admission;
 use crate::listener::{self, Door};
 use crate::logs::NodeLog;
-use crate::peers::tcp::{PeerPlan, Peers};
+use crate::peers::tcp::{PeerPlan, Peers, directory};
 use crate::ports::BoundPort;
 use crate::profile::Profile;
 use crate::random::os_random_u64;
@@ -30,6 +30,12 @@ pub(crate) struct NodeSetup {
     pub(crate) voters: Vec<NodeId>,
     pub(crate) advertised: Endpoint,
     pub(crate) pinned: Option<Endpoint>,
+    /// Where other processes call it.
+    pub(crate) peer: Option<Endpoint>,
+    /// Nodes of a running cluster that it begins with.
+    pub(crate) contacts: Vec<NodeId>,
+    /// Whether it asks for its disk to be counted on.
+    pub(crate) asks_admission: bool,
     pub(crate) rack: Option<String>,
     /// Kafka configuration, checked by the catalogue.
     pub(crate) config: BTreeMap<String, String>,
@@ -86,6 +92,9 @@ impl NodeSetup {
             designated: self.voters.first().copied().unwrap_or(self.node),
             advertised: self.advertised.clone(),
             pinned: self.pinned.clone(),
+            peer: self.peer.clone(),
+            contacts: self.contacts.clone(),
+            asks_admission: self.asks_admission,
             rack: self.rack.clone(),
             cluster_id_proposal: new_cluster_id(),
             broker_config: self.config.clone(),
@@ -140,8 +149,10 @@ pub(crate) fn seat(shard: &Rc<Shard>, plan: SeatPlan, peers: Option<PeerStart>) 
     if let Some(PeerStart { plan, port }) = peers {
         let listener = port.listen().map_err(|error| format!("cannot listen for peers: {error}"))?;
         let counters = Arc::clone(&seat.counters.edge);
-        *seat.peers.borrow_mut() =
-            Some(Peers::start(plan, listener, &seat.life, counters, Rc::downgrade(shard)));
+        let peers = Peers::start(plan, listener, &seat.life, counters, Rc::downgrade(shard));
+        let follow = directory::follow(Rc::clone(&peers), Arc::clone(&seat.state), Rc::clone(&seat.life));
+        seat.life.spawn(follow);
+        *seat.peers.borrow_mut() = Some(peers);
     }
     shard.add(seat);
     Ok(())
@@ -222,6 +233,9 @@ mod tests {
             voters: vec![NodeId(1)],
             advertised: Endpoint { host: "h".to_owned(), port: 1 },
             pinned: None,
+            peer: None,
+            contacts: Vec::new(),
+            asks_admission: false,
             rack: None,
             config: BTreeMap::new(),
             fetch_from_followers: true,

@@ -38,7 +38,7 @@ pub use self::cluster::{
 };
 pub use self::logs::{LogLine, NodeLogLayer, log_lines_dropped, subscribe_logs, unsubscribe_logs};
 pub use self::profile::{Profile, ProfileError};
-pub use self::server::{HostPort, NodeOptions, NodeServer};
+pub use self::server::{HostPort, NodeOptions, NodeServer, remove_node};
 
 /// Everything that is shipped is built on this room.
 const _: () =

@@ -69,6 +69,22 @@ pub const PEER_RECONNECT_PAUSE: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_millis(1_000));
 /// Inbound peer connections of one node, those still saying hello included.
 pub const PEER_CONNECTIONS_MAX: usize = 256;
+/// Nodes that have called and are not registered yet. Further ones are refused until one of them is, or leaves.
+pub const PEER_NEWCOMERS_MAX: usize = 64;
+/// Nodes that are remembered after they were removed, so that they can be told.
+pub const PEERS_REMOVED_MAX: usize = 1_024;
+/// Bytes of one question to a node of a running cluster, and of its answer.
+pub const PEER_ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Time for asking one node of a running cluster who belongs to it.
+pub const PEER_QUESTION_TIMEOUT: Duration = Duration::from_secs(3);
+/// Pause before the same nodes are asked again.
+pub const PEER_QUESTION_PAUSE: Duration = Duration::from_millis(250);
+/// Pause between two looks around by a node that is not registered yet.
+pub const PEER_QUESTION_INTERVAL: Duration = Duration::from_secs(1);
+/// Addresses at which a node looks for the cluster it joins.
+pub const JOIN_ADDRESSES_MAX: usize = 64;
+/// How long a node that joins a cluster looks for one of its nodes.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Messages a frozen node's peers leave for it. The oldest make room.
 pub const BACKLOG_MESSAGES_MAX: usize = 100_000;
 /// Messages travelling on delayed links of one shard. What does not fit is dropped.

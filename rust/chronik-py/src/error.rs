@@ -60,6 +60,7 @@ fn cluster_class(error: &ClusterError) -> &'static str {
         ClusterError::TopicExists { .. } => "TopicExistsError",
         ClusterError::Kafka { .. } => "KafkaError",
         ClusterError::NodeStart { .. }
+        | ClusterError::Removal { .. }
         | ClusterError::NotInMemory
         | ClusterError::ForeignSnapshot { .. }
         | ClusterError::NotRunning { .. }

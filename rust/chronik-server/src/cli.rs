@@ -20,6 +20,8 @@ struct CommandLine {
 enum Command {
     /// Start this node (the default).
     Start,
+    /// Take this node out of its cluster for good: its replicas move to the other nodes, and its process ends.
+    Remove,
     /// Start this node: the name of `start` in older scripts, which give the file in CHRONIK_CLUSTER_CONFIG.
     Standalone,
 }
@@ -44,6 +46,9 @@ struct Options {
     /// Own Raft listener, host:port
     #[arg(long, global = true, value_name = "ADDRESS")]
     raft_addr: Option<String>,
+    /// Raft listeners of a running cluster: to join it, or to remove a node from it, host:port,...
+    #[arg(long, global = true, value_name = "ADDRESSES")]
+    join: Option<String>,
     /// Port of a second listener through which all reads are served by this node
     #[arg(long, global = true, value_name = "PORT")]
     pinned_port: Option<String>,
@@ -75,6 +80,8 @@ struct Options {
 pub(crate) struct Invocation {
     /// The given flags by their names with dashes; repeated ones one per line.
     pub(crate) flags: BTreeMap<&'static str, String>,
+    /// Remove the node instead of starting it.
+    pub(crate) remove: bool,
     /// Only check and print the configuration.
     pub(crate) check: bool,
 }
@@ -83,10 +90,11 @@ pub(crate) struct Invocation {
 pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Invocation, clap::Error> {
     let command = CommandLine::command().after_help(env::help());
     let parsed = CommandLine::from_arg_matches(&command.try_get_matches_from(args)?)?;
-    // Both commands are the same today; matching on them keeps it that way knowingly.
-    match parsed.command {
-        None | Some(Command::Start | Command::Standalone) => Ok(Invocation::from(parsed.options)),
-    }
+    let remove = match parsed.command {
+        None | Some(Command::Start | Command::Standalone) => false,
+        Some(Command::Remove) => true,
+    };
+    Ok(Invocation { remove, ..Invocation::from(parsed.options) })
 }
 
 impl From<Options> for Invocation {
@@ -99,6 +107,7 @@ impl From<Options> for Invocation {
             ("--kafka-port", options.kafka_port),
             ("--advertise", options.advertise),
             ("--raft-addr", options.raft_addr),
+            ("--join", options.join),
             ("--pinned-port", options.pinned_port),
             ("--rack", options.rack),
             ("--data-dir", options.data_dir),
@@ -112,7 +121,7 @@ impl From<Options> for Invocation {
                 flags.insert(name, text);
             }
         }
-        Invocation { flags, check: options.check }
+        Invocation { flags, remove: false, check: options.check }
     }
 }
 
@@ -132,6 +141,9 @@ mod tests {
         assert_eq!(parsed("chronik-server start --config node1.toml --node-id 2").unwrap(), plain);
         assert_eq!(parsed("chronik-server --config node1.toml standalone --node-id 2").unwrap(), plain);
         assert!(parsed("chronik-server").unwrap().flags.is_empty());
+        let remove = parsed("chronik-server remove --node-id 4 --join host:5001").unwrap();
+        assert!(remove.remove && !plain.remove);
+        assert_eq!(remove.flags["--join"], "host:5001");
     }
 
     #[test]

@@ -47,6 +47,8 @@ variables! {
     RAFT_ADDR = "CHRONIK_RAFT_ADDR", "own Raft listener, host:port (own peer entry, else 127.0.0.1:5001)";
     /// The others' Raft listeners.
     RAFT_PEERS = "CHRONIK_RAFT_PEERS", "Raft listeners of the others, 2@host:port,...";
+    /// A cluster to join.
+    JOIN = "CHRONIK_JOIN", "Raft listeners of nodes of a running cluster to join, host:port,...";
     /// Replicas of new topics.
     REPLICATION_FACTOR = "CHRONIK_REPLICATION_FACTOR", "replicas of a new topic (3, at most the number of nodes)";
     /// In-sync replicas of new topics.

@@ -15,6 +15,7 @@ use crate::nearest::nearest;
 const KEYS: &[&str] = &[
     "enabled",
     "node_id",
+    "join",
     "replication_factor",
     "min_insync_replicas",
     "rack",
@@ -31,6 +32,8 @@ const KEYS: &[&str] = &[
     "bind.raft",
     "advertise.kafka",
 ];
+/// Those that may be a list as well.
+const LIST_KEYS: &[&str] = &["join"];
 /// Keys of older files that are read and mean nothing here.
 const IGNORED_KEYS: &[&str] =
     &["bind.wal", "bind.metrics", "bind.admin", "bind.search", "advertise.wal", "advertise.raft"];
@@ -137,7 +140,8 @@ impl Reader<'_> {
             }
             return;
         };
-        match scalar(value) {
+        let text = scalar(value).or_else(|| LIST_KEYS.contains(known).then(|| list(value)).flatten());
+        match text {
             Some(text) => {
                 let earlier = file.values.insert(known, Written { text, place: place.clone() });
                 if let Some(earlier) = earlier {

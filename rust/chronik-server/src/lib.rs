@@ -68,7 +68,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
     for note in &findings.notes {
         tracing::info!("{note}");
     }
-    match serve::run(&settings) {
+    let ended = if invocation.remove { serve::remove(&settings) } else { serve::run(&settings) };
+    match ended {
         Ok(()) => EXIT_OK,
         Err(error) => {
             tracing::error!("{error}");

@@ -24,6 +24,9 @@ pub(crate) enum ServeError {
     /// The node did not start.
     #[error("the node did not start: {0}")]
     Start(#[source] ClusterError),
+    /// The node is in its cluster still.
+    #[error("{0}")]
+    Remove(#[source] ClusterError),
     /// The node did not stop in order.
     #[error("the node did not stop in order: {0}")]
     Stop(#[source] ClusterError),
@@ -41,18 +44,34 @@ pub(crate) fn run(settings: &Settings) -> Result<(), ServeError> {
     let pinned = node.pinned_address().map_or_else(String::new, |pinned| format!(", pinned on {pinned}"));
     tracing::info!("node {} listens: Kafka as {}{pinned}{raft}", node.node(), node.kafka_address());
     let name = runtime.block_on(async {
-        let received = signals.next();
-        tokio::pin!(received);
+        let ended = async {
+            tokio::select! {
+                signal = signals.next() => signal,
+                () = node.removed() => "removed from the cluster",
+            }
+        };
+        tokio::pin!(ended);
         tokio::select! {
-            name = &mut received => return name,
+            name = &mut ended => return name,
             // Waiting blocks its thread, and the signal must be heard meanwhile.
             () = announce_ready(&node) => {}
         }
-        received.await
+        ended.await
     });
-    tracing::info!("{name} received, stopping node {}", node.node());
+    tracing::info!("{name}, stopping node {}", node.node());
     node.stop().map_err(ServeError::Stop)?;
     tracing::info!("node {} has stopped", node.node());
+    Ok(())
+}
+
+/// Takes the node out of its cluster, by way of any other of its nodes. The node itself need not run.
+pub(crate) fn remove(settings: &Settings) -> Result<(), ServeError> {
+    let options = options(settings);
+    let peers = options.peers.values();
+    let addresses: Vec<HostPort> = options.join.iter().chain(peers).cloned().collect();
+    tracing::info!("removing node {}; its replicas move to the other nodes", options.node);
+    chronik_node::remove_node(options.node, &addresses, &options.cluster_name).map_err(ServeError::Remove)?;
+    tracing::info!("node {} does not belong to the cluster any more; its files stay", options.node);
     Ok(())
 }
 
@@ -92,8 +111,8 @@ impl Signals {
 
     async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM received",
+            _ = self.interrupt.recv() => "SIGINT received",
         }
     }
 }
@@ -112,6 +131,8 @@ fn options(settings: &Settings) -> NodeOptions {
         advertised: Some(HostPort { host: advertised.host.clone(), port: advertised.port.unwrap_or(0) }),
         pinned_port: settings.pinned_port.as_ref().map(|port| port.value),
         raft: settings.raft.as_ref().map(|raft| host_port(&raft.value)),
+        raft_advertised: settings.raft_advertised.as_ref().map(host_port),
+        join: settings.join.value.iter().map(host_port).collect(),
         peers: settings
             .peers
             .iter()

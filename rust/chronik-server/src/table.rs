@@ -21,6 +21,9 @@ pub fn table(settings: &Settings) -> String {
         let kafka = peer.kafka.as_ref().map_or_else(String::new, |kafka| format!("kafka {kafka}, "));
         row(&format!("peer {}", peer.id), format!("{kafka}raft {}", peer.raft), &peer.source);
     }
+    for address in &settings.join.value {
+        row("join", address.to_string(), &settings.join.source);
+    }
     let (value, from) = shown(&settings.kafka);
     row("kafka listener", value, from);
     let advertised = &settings.advertised.value;

@@ -97,6 +97,8 @@ async fn describe(
 struct Quorum {
     view: ReadView,
     log_end: Offset,
+    /// Members with a vote.
+    voters: Vec<NodeId>,
     /// Each other member with the end of its log.
     members: Vec<(FollowerProgress, Option<Offset>)>,
 }
@@ -104,10 +106,12 @@ struct Quorum {
 impl Quorum {
     fn of(host: &mut Host) -> Option<Quorum> {
         let view = host.view(PartitionKey::META).ok().filter(|view| view.role == Role::Leader)?;
-        let log = host.replica(PartitionKey::META)?.log();
+        let replica = host.replica(PartitionKey::META)?;
+        let voters = replica.membership().voters.iter().map(|member| member.node).collect();
+        let log = replica.log();
         let members =
             view.followers.iter().map(|follower| (*follower, log.offset_after_index(follower.matched).ok()));
-        Some(Quorum { members: members.collect(), log_end: log.log_end(), view: view.clone() })
+        Some(Quorum { members: members.collect(), voters, log_end: log.log_end(), view: view.clone() })
     }
 
     fn shown(&self, image: Arc<MetaImage>, leader: NodeId, wall_ms: i64) -> DescribeQuorumResponse {
@@ -131,8 +135,11 @@ impl Quorum {
                 .map_or(UNKNOWN_TIME, |(silence, _)| ago(silence)),
             last_caught_up_timestamp: follower.silence_and_lag_ms.map_or(UNKNOWN_TIME, |(_, lag)| ago(lag)),
         };
+        // The member of a disk that is lost has a vote that nobody can cast.
         let votes = |state: &ReplicaState| {
-            image.brokers.get(&NodeId(state.replica_id)).is_none_or(|broker| broker.votes)
+            let node = NodeId(state.replica_id);
+            let lost = image.brokers.contains_key(&node) && !image.has_vote(node);
+            self.voters.contains(&node) && !lost
         };
         let mut states: Vec<ReplicaState> = self.members.iter().map(member).chain([own]).collect();
         states.sort_by_key(|state| state.replica_id);

@@ -47,8 +47,8 @@ fn check_registration(registration: &BrokerRegistration) -> Result<(), ItemError
         return refuse(format!("broker id {} is negative; use 0 or more", registration.id));
     }
     check_endpoint(&registration.endpoint)?;
-    if let Some(pinned) = &registration.pinned {
-        check_endpoint(pinned)?;
+    for other in [&registration.pinned, &registration.peer].into_iter().flatten() {
+        check_endpoint(other)?;
     }
     match &registration.rack {
         Some(rack) if rack.is_empty() || rack.len() > limits::RACK_BYTES_MAX => {

@@ -49,6 +49,7 @@ pub(crate) fn broker(id: i32) -> BrokerRegistration {
         incarnation: 100 + id as u64,
         endpoint: Endpoint { host: "localhost".into(), port: 9_091 + id as u16 },
         pinned: Some(Endpoint { host: "localhost".into(), port: 19_091 + id as u16 }),
+        peer: Some(Endpoint { host: "localhost".into(), port: 5_000 + id as u16 }),
         rack: Some(format!("rack-{id}")),
         directory: DirectoryId(1_000 + id as u128),
         votes: true,

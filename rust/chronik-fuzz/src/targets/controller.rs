@@ -98,6 +98,7 @@ fn actions() -> Vec<Action> {
             id: NodeId(id),
             incarnation: 1,
             pinned: Some(endpoint.clone()),
+            peer: Some(endpoint.clone()),
             endpoint,
             rack: Some("r".to_owned()),
             directory: DirectoryId(id as u128),

@@ -70,6 +70,14 @@ pub enum ClusterError {
         /// Why.
         problem: String,
     },
+    /// A node that was not removed from its cluster.
+    #[error("node {node} was not removed: {problem}")]
+    Removal {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        problem: String,
+    },
     /// Something did not come about in time.
     #[error("{what} did not happen within {limit_ms} ms; {hint}")]
     TimedOut {

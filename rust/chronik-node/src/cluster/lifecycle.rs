@@ -1,5 +1,6 @@
 //! Nodes come and go: start, kill, crash, restart, freeze, thaw, power cut.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -250,7 +251,12 @@ impl Cluster {
             cluster_key: self.cluster_key,
             node: record.node(),
             incarnation,
+            own_address: record.addresses.peer.map_or_else(String::new, |address| address.to_string()),
             addresses: addresses.collect(),
+            contacts: BTreeMap::new(),
+            joins: Vec::new(),
+            // A node that leaves is stopped by whoever removes it.
+            removed: tokio::sync::watch::Sender::new(false),
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use chronik_broker::Broker;
-use chronik_broker::coord::{Action, DrainBroker};
+use chronik_broker::coord::Action;
+use chronik_broker::{Broker, ControllerError, RemovalError};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::{NodeId, PartitionKey};
 use std::rc::Rc;
@@ -17,9 +17,9 @@ use super::lifecycle::End;
 use super::options::NewNode;
 use super::record::{self, Presence};
 use super::{Cluster, timed_out};
-use crate::launch;
 use crate::limits;
 use crate::shard::Shard;
+use crate::shard::seat::Seat;
 
 impl Cluster {
     /// A new node, with an id that no other had, joins the cluster. Returns when every node knows it, it has its vote
@@ -30,10 +30,10 @@ impl Cluster {
             return Err(ClusterError::InvalidOption(text));
         }
         let node = NodeId(self.next_node.fetch_add(1, Ordering::Relaxed));
-        let (record, held) =
+        let (mut record, held) =
             record::prepare_node(node, newcomer, &self.options, &self.name, self.seed, &self.config)?;
+        record.setup.contacts = self.node_ids();
         let record = Arc::new(record.intercepted_by(&self.interceptions));
-        self.introduce(node, record.addresses.peer.map(|address| address.to_string()))?;
         self.nodes.write().push(Arc::clone(&record));
         for doors in self.seat(&[record], vec![held])? {
             self.start_brokers(vec![node])?;
@@ -52,16 +52,17 @@ impl Cluster {
     /// stops. Where no other node is left for a replica the partition has one replica less. The files of the node stay.
     pub fn remove_node(&self, node: NodeId) -> Result<(), ClusterError> {
         self.record(node)?;
-        self.control(node, move |broker| {
-            let live = broker.node().view(|view| view.live());
-            Action::DrainBroker(DrainBroker { id: node, live })
-        })?;
-        self.await_members("the replicas moving away", limits::DRAIN_TIMEOUT, move |broker| {
-            let image = broker.node().image();
-            let empty = image.is_draining(node) && image.partitions_of(node).next().is_none();
-            empty && is_controller_settled(broker)
-        })?;
-        self.control(node, move |_| Action::UnregisterBroker { id: node })?;
+        let removed = self.ports[0].call(move |shard: Rc<Shard>| {
+            Box::pin(async move {
+                let other = |seat: &Rc<Seat>| seat.node != node && !seat.life.is_frozen();
+                let broker = Rc::clone(&shard.seats().into_iter().find(other)?.broker);
+                let deadline_ms = shard.clock().now_ms() + limits::DRAIN_TIMEOUT.as_millis() as u64;
+                Some(broker.remove_node(node, deadline_ms).await)
+            })
+        });
+        let removed = removed.recv_timeout(limits::DRAIN_TIMEOUT + limits::CONTROL_TIMEOUT);
+        let removed = removed.map_err(|_| ClusterError::Stopped)?.ok_or(ClusterError::NobodyToAsk)?;
+        removed.map_err(|error| not_removed(node, error))?;
         match self.take_down(node, End::Kill) {
             Ok(()) | Err(ClusterError::NotRunning { .. }) => {}
             Err(error) => return Err(error),
@@ -100,30 +101,13 @@ impl Cluster {
         ))
     }
 
-    /// The other nodes learn where a new one is called.
-    fn introduce(&self, node: NodeId, address: Option<String>) -> Result<(), ClusterError> {
-        let Some(address) = address else { return Ok(()) };
-        self.ask(0, "introducing a node", move |shard| {
-            for seat in shard.seats() {
-                if let Some(peers) = &*seat.peers.borrow() {
-                    peers.meet(node, address.clone(), &seat.life);
-                }
-            }
-            launch::ready(())
-        })
-    }
-
     /// Has the controller do something, by way of a running node, if possible another one than `about`.
     fn control(
         &self,
         about: NodeId,
         action: impl FnOnce(&Broker) -> Action + Send + 'static,
     ) -> Result<(), ClusterError> {
-        let failed = |message: String, code: ErrorCode| ClusterError::Kafka {
-            action: format!("change the membership of node {about}"),
-            code: code.0,
-            message,
-        };
+        let failed = |message: String, code: ErrorCode| not_changed(about, message, code);
         let reply = self.ask(0, "the controller", move |shard| {
             Box::pin(async move {
                 let awake: Vec<_> = shard.seats().into_iter().filter(|seat| !seat.life.is_frozen()).collect();
@@ -167,6 +151,28 @@ impl Cluster {
         let reached =
             answer.recv_timeout(limit + limits::CONTROL_TIMEOUT).map_err(|_| ClusterError::Stopped)?;
         if reached { Ok(()) } else { Err(timed_out(what, limit, "does a majority of the nodes run?")) }
+    }
+}
+
+fn not_changed(node: NodeId, message: String, code: ErrorCode) -> ClusterError {
+    ClusterError::Kafka { action: format!("change the membership of node {node}"), code: code.0, message }
+}
+
+fn not_removed(node: NodeId, error: RemovalError) -> ClusterError {
+    match error {
+        RemovalError::Controller(ControllerError::Refused(refused)) => {
+            not_changed(node, refused.message, refused.code)
+        }
+        RemovalError::Controller(error) => not_changed(node, error.to_string(), ErrorCode::REQUEST_TIMED_OUT),
+        RemovalError::Own(_) => ClusterError::NobodyToAsk,
+        RemovalError::NotEmpty { .. } => timed_out(
+            "the replicas moving away",
+            limits::DRAIN_TIMEOUT,
+            "does a majority of their partitions run?",
+        ),
+        RemovalError::StillVotes { .. } => {
+            timed_out("the node losing its vote", limits::DRAIN_TIMEOUT, "does a majority of the nodes run?")
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! One node per process, its peers elsewhere: what `chronik-server` runs.
 
+mod joining;
 mod options;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -13,7 +14,9 @@ use chronik_log::{Disk, MemDisk};
 use chronik_replica::{GateMode, SyncMode};
 use chronik_wire::types::NodeId;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
+pub use self::joining::remove_node;
 pub use self::options::{HostPort, NodeOptions};
 use crate::admission::{Admission, Clients};
 use crate::clock::Clock;
@@ -21,7 +24,7 @@ use crate::cluster::{ClusterError, Durability, open_data_dir};
 use crate::launch::{self, DoorStart, NodeSetup, PeerStart};
 use crate::limits;
 use crate::logs::NodeLog;
-use crate::peers::tcp::PeerPlan;
+use crate::peers::tcp::{PeerPlan, key_of};
 use crate::ports::BoundPort;
 use crate::random::os_random_u64;
 use crate::shard::port::ShardPort;
@@ -34,6 +37,7 @@ pub struct NodeServer {
     kafka: HostPort,
     pinned: Option<HostPort>,
     raft: Option<HostPort>,
+    removed: watch::Sender<bool>,
     warnings: Vec<String>,
     counters: NodeCounters,
     state: Arc<chronik_broker::NodeState>,
@@ -75,12 +79,16 @@ impl NodeServer {
             .pinned
             .as_ref()
             .map(|port| Endpoint { host: advertised.host.clone(), port: port.address().port() });
-        let voters: BTreeSet<NodeId> = options.peers.keys().copied().chain([options.node]).collect();
+        let raft = bound.raft.as_ref().map(|port| raft_address(&options, port.address().port()));
+        let company = joining::find_company(&options, &disk, raft.as_ref())?;
         let setup = NodeSetup {
             node: options.node,
-            voters: voters.into_iter().collect(),
+            voters: company.founders,
             advertised: advertised.clone(),
             pinned: pinned_endpoint.clone(),
+            peer: raft.as_ref().map(|raft| Endpoint { host: raft.host.clone(), port: raft.port }),
+            contacts: company.contacts.keys().copied().collect(),
+            asks_admission: !options.join.is_empty(),
             rack: options.rack.clone(),
             config: BTreeMap::new(),
             fetch_from_followers: options.fetch_from_followers,
@@ -100,18 +108,26 @@ impl NodeServer {
         }
         .with_config(config)
         .with_folder(options.data_dir.as_deref());
-        let raft = bound.raft.as_ref().map(|port| HostPort {
-            host: options.raft.as_ref().map_or_else(String::new, |raft| raft.host.clone()),
-            port: port.address().port(),
-        });
         let shards = options.shards.unwrap_or_else(default_shards);
         let ports: Arc<[Arc<ShardPort>]> = (0..shards).map(|_| ShardPort::new()).collect();
         let plan = setup.plan(&ports);
+        let removed = watch::Sender::new(false);
+        let peer_plan = PeerPlan {
+            cluster_key: key_of(&options.cluster_name),
+            node: options.node,
+            incarnation: plan.host.incarnation,
+            own_address: raft.as_ref().map_or_else(String::new, HostPort::to_string),
+            addresses: addresses_of(&options.peers),
+            contacts: company.contacts,
+            joins: options.join.iter().map(HostPort::to_string).collect(),
+            removed: removed.clone(),
+        };
         let server = NodeServer {
             node: options.node,
             kafka: HostPort { host: advertised.host, port: advertised.port },
             pinned: pinned_endpoint.map(|endpoint| HostPort { host: endpoint.host, port: endpoint.port }),
             raft,
+            removed,
             warnings,
             counters: setup.counters.clone(),
             state: Arc::clone(&plan.node),
@@ -131,18 +147,17 @@ impl NodeServer {
                 .map_err(|source| ClusterError::System { what: "a thread", source })?;
             server.threads.lock().push(thread);
         }
-        server.launch(&options, &plan, bound)?;
+        server.launch(&plan, peer_plan, bound)?;
         Ok(server)
     }
 
     fn launch(
         &self,
-        options: &NodeOptions,
         plan: &crate::shard::seat::SeatPlan,
+        peer_plan: PeerPlan,
         bound: Bound,
     ) -> Result<(), ClusterError> {
-        let mut peers =
-            bound.raft.map(|port| PeerStart { plan: peer_plan(options, plan.host.incarnation), port });
+        let mut peers = bound.raft.map(|port| PeerStart { plan: peer_plan, port });
         // Shard 0 comes last: with it the metadata group and the peers begin to move.
         for (index, port) in self.ports.iter().enumerate().rev() {
             let plan = plan.clone();
@@ -236,6 +251,13 @@ impl NodeServer {
         self.raft.as_ref()
     }
 
+    /// Waits until the cluster says that it has removed this node. The node should stop then.
+    pub async fn removed(&self) {
+        let mut removed = self.removed.subscribe();
+        // The sender is this node's own.
+        let _ = removed.wait_for(|removed| *removed).await;
+    }
+
     /// Configuration names that are accepted and change nothing, one line each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -287,17 +309,16 @@ fn advertised(options: &NodeOptions, bound: &Bound) -> Endpoint {
     }
 }
 
-fn peer_plan(options: &NodeOptions, incarnation: u64) -> PeerPlan {
-    // FNV-1a: the same on every node for the same name, which is all it has to be.
-    let hash = |key: u128, byte: u8| {
-        (key ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
-    };
-    PeerPlan {
-        cluster_key: options.cluster_name.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, hash),
-        node: options.node,
-        incarnation,
-        addresses: options.peers.iter().map(|(node, address)| (*node, address.to_string())).collect(),
-    }
+/// Where the peers are told to call this node.
+fn raft_address(options: &NodeOptions, bound_port: u16) -> HostPort {
+    let told = options.raft_advertised.as_ref().or(options.raft.as_ref());
+    let host = told.map_or_else(String::new, |told| told.host.clone());
+    let port = told.map_or(0, |told| told.port);
+    HostPort { host, port: if port == 0 { bound_port } else { port } }
+}
+
+fn addresses_of(peers: &BTreeMap<NodeId, HostPort>) -> BTreeMap<NodeId, String> {
+    peers.iter().map(|(node, address)| (*node, address.to_string())).collect()
 }
 
 fn default_shards() -> usize {

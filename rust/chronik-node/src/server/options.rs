@@ -41,8 +41,14 @@ pub struct NodeOptions {
     pub pinned_port: Option<u16>,
     /// Where the peers of this node call it; `None` for a node without peers.
     pub raft: Option<HostPort>,
-    /// The other nodes and where they are called. All nodes together are the voters of the metadata group.
+    /// Where the peers are told to call this node; `None` for the bound address. A port of 0 means the bound one.
+    pub raft_advertised: Option<HostPort>,
+    /// Other nodes and where they are called. A cluster begins with all of them and this node as its voters; a node
+    /// that knows its cluster already, or joins one, takes them for addresses alone.
     pub peers: BTreeMap<NodeId, HostPort>,
+    /// Peer listeners of a running cluster that this node joins. It may have been there before, on this disk or on one
+    /// that is lost. Empty for a node that begins with its peers.
+    pub join: Vec<HostPort>,
     /// Rack of this node.
     pub rack: Option<String>,
     /// Where the files go; `None` keeps everything in memory.
@@ -72,7 +78,9 @@ impl NodeOptions {
             advertised: None,
             pinned_port: None,
             raft: None,
+            raft_advertised: None,
             peers: BTreeMap::new(),
+            join: Vec::new(),
             rack: None,
             data_dir: None,
             durability: Durability::Fsync,
@@ -93,8 +101,12 @@ impl NodeOptions {
         if self.peers.contains_key(&self.node) {
             return invalid(format!("node {} is among its own peers; list the others only", self.node));
         }
-        if self.raft.is_none() && !self.peers.is_empty() {
+        if self.raft.is_none() && !(self.peers.is_empty() && self.join.is_empty()) {
             return invalid("a node with peers needs a raft address of its own; set it".to_owned());
+        }
+        if self.join.len() > limits::JOIN_ADDRESSES_MAX {
+            let (given, most) = (self.join.len(), limits::JOIN_ADDRESSES_MAX);
+            return invalid(format!("{given} addresses to join at are too many; give up to {most}"));
         }
         if let Some(shards) = self.shards.filter(|shards| !(1..=limits::SHARDS_MAX).contains(shards)) {
             return invalid(format!("shards is {shards}; pass a number from 1 to {}", limits::SHARDS_MAX));

@@ -193,7 +193,8 @@ impl Shard {
                 (a, b) => a.or(b),
             }
         };
-        let several = |seat: &Rc<Seat>| seat.state.config.voters.len() > 1;
+        // Whoever listens for peers may get some.
+        let several = |seat: &Rc<Seat>| seat.state.config.voters.len() > 1 || seat.peers.borrow().is_some();
         if seats.len() > 1 || seats.iter().any(several) {
             sooner(Some(strikes.beat_ms));
         }

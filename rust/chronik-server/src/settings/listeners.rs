@@ -40,6 +40,7 @@ pub(super) struct Listeners {
     pub(super) advertised: Sourced<Advertised>,
     pub(super) pinned_port: Option<Sourced<u16>>,
     pub(super) raft: Option<Sourced<HostPort>>,
+    pub(super) raft_advertised: Option<HostPort>,
 }
 
 /// The Raft listener of a node that has no entry and no address of its own.
@@ -66,16 +67,20 @@ pub(super) fn resolve(
     let own_kafka = members.own().and_then(|own| own.kafka.as_ref());
     let kafka = kafka_listener(bind.as_ref(), kafka_port, advertise.as_ref(), own_kafka);
     let advertised = advertised(advertise, advertised_port, own_kafka, &kafka, findings);
-    let raft = members.own().map(|own| match raft_addr {
-        Some(address) => address,
-        None => {
+    let raft = match (raft_addr, members.own()) {
+        (Some(address), _) => Some(address),
+        (None, Some(own)) => {
             let host = listen_host(&own.raft.host).to_owned();
-            Sourced::derived(
+            Some(Sourced::derived(
                 HostPort { host, port: own.raft.port },
                 format!("own peer entry ({})", own.source),
-            )
+            ))
         }
-    });
+        (None, None) if members.is_cluster() => Some(Sourced::default_value(raft_default())),
+        (None, None) => None,
+    };
+    let raft_advertised =
+        raft.as_ref().map(|raft| raft_advertised(members, &raft.value, &advertised.value.host));
     check_own(&kafka, pinned_port.as_ref(), raft.as_ref(), findings);
     if let Some(raft) = raft.as_ref().filter(|raft| raft.value.is_loopback())
         && let Some(far) = members.peers.iter().find(|peer| !peer.raft.is_loopback())
@@ -89,7 +94,7 @@ pub(super) fn resolve(
         );
     }
     let valid = findings.mistakes.len() == mistakes_before;
-    valid.then_some(Listeners { kafka, advertised, pinned_port, raft })
+    valid.then_some(Listeners { kafka, advertised, pinned_port, raft, raft_advertised })
 }
 
 fn kafka_listener(
@@ -160,6 +165,16 @@ fn advertised(
         None => (port, source),
     };
     Sourced { value: Advertised { host, port: port.filter(|port| *port != 0) }, source }
+}
+
+/// Where the other nodes are told to call this one: as the list of peers says, else where it listens, and if that is
+/// everywhere, at the host that clients are told.
+fn raft_advertised(members: &Membership, raft: &HostPort, client_host: &str) -> HostPort {
+    match members.own() {
+        Some(own) if !own.raft.is_unspecified() => own.raft.clone(),
+        _ if !raft.is_unspecified() => raft.clone(),
+        _ => HostPort { host: client_host.to_owned(), port: raft.port },
+    }
 }
 
 /// No two listeners of this node on one address.

@@ -1,7 +1,8 @@
 //! Who is in the cluster, and which member this node is.
 //!
 //! Members come from `[[peers]]` or `CHRONIK_CLUSTER_PEERS`, their Raft addresses possibly from `CHRONIK_RAFT_PEERS`.
-//! Without any of them the node is alone.
+//! Without any of them the node is alone. A node that joins a running cluster needs an id of its own and the addresses of
+//! some nodes there; peers are then addresses like those, and it need not be among them.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ const NODE_ID: Setting =
 const ENABLED: Setting = Setting { flag: None, variable: Some(env::CLUSTER_ENABLED), key: Some("enabled") };
 const CLUSTER_PEERS: Setting = Setting { flag: None, variable: Some(env::CLUSTER_PEERS), key: None };
 const RAFT_PEERS: Setting = Setting { flag: None, variable: Some(env::RAFT_PEERS), key: None };
+const JOIN: Setting = Setting { flag: Some("--join"), variable: Some(env::JOIN), key: Some("join") };
 pub(super) const RAFT_ADDR: Setting =
     Setting { flag: Some("--raft-addr"), variable: Some(env::RAFT_ADDR), key: Some("bind.raft") };
 
@@ -42,12 +44,24 @@ pub(super) struct Membership {
     pub(super) node_id: Sourced<i32>,
     /// In order of ids; empty for a single node.
     pub(super) peers: Vec<Peer>,
+    /// Where a running cluster is joined; empty unless it is.
+    pub(super) join: Sourced<Vec<HostPort>>,
 }
 
 impl Membership {
     /// This node's own entry.
     pub(super) fn own(&self) -> Option<&Peer> {
         self.peers.iter().find(|peer| peer.id == self.node_id.value)
+    }
+
+    /// Whether there are other nodes, now or later.
+    pub(super) fn is_cluster(&self) -> bool {
+        !self.peers.is_empty() || !self.join.value.is_empty()
+    }
+
+    /// How many nodes there are, as far as the configuration tells. A running cluster may have any number.
+    pub(super) fn known_size(&self) -> usize {
+        if self.join.value.is_empty() { self.peers.len().max(1) } else { usize::MAX }
     }
 }
 
@@ -56,6 +70,7 @@ pub(super) fn resolve(layers: &Layers<'_>, findings: &mut Findings) -> Option<Me
     let mistakes_before = findings.mistakes.len();
     let enabled = layers.value(ENABLED, findings, switch);
     let node_id = layers.value(NODE_ID, findings, node_id);
+    let join = layers.value(JOIN, findings, addresses).unwrap_or(Sourced::default_value(Vec::new()));
     let peers = match layers.text(CLUSTER_PEERS) {
         // The variable enables the cluster, whatever the file says; only the variable next to it may switch it off.
         Some(list) if !disabled_by_environment(&enabled) => peers_from_list(&list, findings),
@@ -70,15 +85,17 @@ pub(super) fn resolve(layers: &Layers<'_>, findings: &mut Findings) -> Option<Me
         return None;
     }
     let peers = with_raft_peers(peers, raft_peers, node_id.as_ref(), layers, findings);
-    if let Some(enabled) = enabled.filter(|enabled| enabled.value && peers.is_empty()) {
+    if let Some(enabled) =
+        enabled.filter(|enabled| enabled.value && peers.is_empty() && join.value.is_empty())
+    {
         findings.mistake(
             enabled.source.to_string(),
             "the cluster is enabled but has no peers; list them as [[peers]] or in CHRONIK_CLUSTER_PEERS",
         );
     }
     check_peers(&peers, findings);
-    let node_id = own_id(node_id, &peers, findings)?;
-    (findings.mistakes.len() == mistakes_before).then_some(Membership { node_id, peers })
+    let node_id = own_id(node_id, &peers, &join.value, findings)?;
+    (findings.mistakes.len() == mistakes_before).then_some(Membership { node_id, peers, join })
 }
 
 fn disabled_by_environment(enabled: &Option<Sourced<bool>>) -> bool {
@@ -262,16 +279,41 @@ fn check_peers(peers: &[Peer], findings: &mut Findings) {
     }
 }
 
-/// This node's id, which must be one of the peers'.
-fn own_id(node_id: Option<Sourced<i32>>, peers: &[Peer], findings: &mut Findings) -> Option<Sourced<i32>> {
+/// `host:port`, separated by commas.
+fn addresses(text: &str) -> Result<Vec<HostPort>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let addresses: Vec<HostPort> =
+        parts.map(HostPort::parse).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    match addresses.iter().find(|address| address.port == 0 || address.is_unspecified()) {
+        Some(nobody) => Err(format!("{nobody} reaches nobody; name the Raft listener of a node")),
+        None if addresses.is_empty() => Err("no address; name the Raft listener of a node".to_owned()),
+        None if addresses.len() > PEERS_MAX => {
+            Err(format!("{} addresses are too many; name up to {PEERS_MAX}", addresses.len()))
+        }
+        None => Ok(addresses),
+    }
+}
+
+/// This node's id, which must be one of the peers', unless the node joins a cluster.
+fn own_id(
+    node_id: Option<Sourced<i32>>,
+    peers: &[Peer],
+    join: &[HostPort],
+    findings: &mut Findings,
+) -> Option<Sourced<i32>> {
     let Some(node_id) = node_id else {
-        if peers.is_empty() {
+        if peers.is_empty() && join.is_empty() {
             return Some(Sourced::default_value(NODE_ID_DEFAULT));
         }
         findings.mistake("", "this node has no id; set node_id in the file, CHRONIK_NODE_ID or --node-id");
         return None;
     };
-    if !peers.is_empty() && peers.iter().all(|peer| peer.id != node_id.value) {
+    if !join.is_empty() && node_id.value == 0 {
+        let text = "node id 0 is not allowed in a cluster; number the nodes from 1";
+        findings.mistake(node_id.source.to_string(), text);
+        return None;
+    }
+    if join.is_empty() && !peers.is_empty() && peers.iter().all(|peer| peer.id != node_id.value) {
         let ids: Vec<String> = peers.iter().map(|peer| peer.id.to_string()).collect();
         let text = format!("node id {} is not among the peers ({})", node_id.value, ids.join(", "));
         findings.mistake(node_id.source.to_string(), text);

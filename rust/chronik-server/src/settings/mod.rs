@@ -47,16 +47,20 @@ pub type CheckKafkaKey = dyn Fn(&str, &str) -> Result<Vec<String>, Vec<String>>;
 pub struct Settings {
     /// This node.
     pub node_id: Sourced<i32>,
-    /// All members in order of their ids, this node included. Empty: a single node without a Raft listener.
+    /// The nodes that a cluster begins with, in order of their ids, this node included. Empty: a single node.
     pub peers: Vec<Peer>,
+    /// Raft listeners of a running cluster that this node joins; empty for one that begins with its peers.
+    pub join: Sourced<Vec<HostPort>>,
     /// Where the Kafka listener is bound.
     pub kafka: Sourced<HostPort>,
     /// What clients are told.
     pub advertised: Sourced<Advertised>,
     /// Port of the listener whose reads are all served by this node.
     pub pinned_port: Option<Sourced<u16>>,
-    /// Where the Raft listener is bound; `None` for a single node.
+    /// Where the Raft listener is bound; `None` for a single node that nobody gave one.
     pub raft: Option<Sourced<HostPort>>,
+    /// Where the other nodes are told to call it.
+    pub raft_advertised: Option<HostPort>,
     /// This node's rack.
     pub rack: Option<Sourced<String>>,
     /// Replicas of a new topic.
@@ -121,10 +125,10 @@ impl Settings {
         let kafka_config = KafkaConfig::read(layers, inputs.check_kafka_key, findings);
         let membership = membership::resolve(layers, findings);
         let listeners = membership.as_ref().and_then(|members| listeners::resolve(layers, members, findings));
-        let replication = membership.as_ref().and_then(|members| {
-            replication::resolve(layers, members.peers.len().max(1), &kafka_config, findings)
-        });
-        let member = membership.as_ref().filter(|members| !members.peers.is_empty());
+        let replication = membership
+            .as_ref()
+            .and_then(|members| replication::resolve(layers, members.known_size(), &kafka_config, findings));
+        let member = membership.as_ref().filter(|members| members.is_cluster());
         let member = member.map(|members| members.node_id.value);
         let storage = storage::resolve(layers, inputs.cores, member, &kafka_config, findings);
         let rack = layers.value(RACK, findings, rack);
@@ -140,10 +144,12 @@ impl Settings {
         Some(Settings {
             node_id: membership.node_id,
             peers: membership.peers,
+            join: membership.join,
             kafka: listeners.kafka,
             advertised: listeners.advertised,
             pinned_port: listeners.pinned_port,
             raft: listeners.raft,
+            raft_advertised: listeners.raft_advertised,
             rack,
             replication_factor: replication.factor,
             min_insync_replicas: replication.min_insync,

@@ -396,3 +396,48 @@ fn a_raft_listener_that_peers_cannot_reach_is_a_warning() {
     assert_eq!(findings.warnings.len(), 1);
     assert!(findings.warnings[0].text.contains("where peer 2 (10.0.0.2:5002) cannot reach it"));
 }
+
+#[test]
+fn a_node_that_joins_needs_an_id_and_addresses_and_no_list_of_peers() {
+    let settings = valid(&[("--join", "a:5001, [::1]:5002"), ("--node-id", "4")], &[], "");
+    assert_eq!(settings.join.value, [address("a:5001"), address("[::1]:5002")]);
+    assert!(settings.peers.is_empty());
+    assert_eq!(settings.raft.unwrap().value, address("127.0.0.1:5001"));
+    assert_eq!(settings.data_dir.value, PathBuf::from("./data/node-4"), "as in a cluster");
+    assert_eq!(settings.replication_factor.value, 3, "the cluster has as many nodes as it has");
+    for file in ["join = \"a:5001,b:5001\"\n", "[cluster]\njoin = [\"a:5001\", \"b:5001\"]\n"] {
+        assert_eq!(valid(&[("--node-id", "4")], &[], file).join.value.len(), 2, "{file}");
+    }
+    // A founder on a new disk starts from its own file.
+    let again = valid(&[], &[("CHRONIK_JOIN", "localhost:5001")], &node_file(3));
+    assert_eq!((again.peers.len(), again.raft_advertised), (3, Some(address("localhost:5003"))));
+}
+
+#[test]
+fn the_address_that_peers_are_told_can_be_reached() {
+    let told = |flags: &[(&'static str, &str)]| valid(flags, &[], "").raft_advertised.unwrap().to_string();
+    let join = [("--join", "a:5001"), ("--node-id", "4")];
+    assert_eq!(told(&join), "127.0.0.1:5001");
+    assert_eq!(told(&[join[0], join[1], ("--raft-addr", "10.0.0.4:7000")]), "10.0.0.4:7000");
+    let everywhere = [join[0], join[1], ("--raft-addr", "0.0.0.0:7000"), ("--advertise", "node4:9092")];
+    assert_eq!(told(&everywhere), "node4:7000");
+    assert_eq!(told(&[("--raft-addr", "10.0.0.1:7000")]), "10.0.0.1:7000", "of a node that begins alone");
+    assert_eq!(valid(&[], &[], "").raft_advertised, None);
+}
+
+#[test]
+fn addresses_to_join_that_reach_nobody_are_mistakes() {
+    let said = |join: &str, id: &str| mistakes(&[("--join", join), ("--node-id", id)], &[], "").join("\n");
+    assert_eq!(said("a", "4"), "--join: \"a\" has no port; write host:port");
+    assert_eq!(
+        said("0.0.0.0:5001", "4"),
+        "--join: 0.0.0.0:5001 reaches nobody; name the Raft listener of a node"
+    );
+    assert_eq!(said(",", "4"), "--join: no address; name the Raft listener of a node");
+    assert_eq!(
+        said("a:5001", "0"),
+        "--node-id: node id 0 is not allowed in a cluster; number the nodes from 1"
+    );
+    let nameless = mistakes(&[("--join", "a:5001")], &[], "");
+    assert_eq!(nameless, ["this node has no id; set node_id in the file, CHRONIK_NODE_ID or --node-id"]);
+}

@@ -13,6 +13,9 @@ use chronik_wire::api::Request;
 use chronik_wire::batch::BatchBuilder;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::header::{decode_response, request_frame};
+use chronik_wire::messages::alter_partition_reassignments::{
+    AlterPartitionReassignmentsRequest, ReassignablePartition, ReassignableTopic,
+};
 use chronik_wire::messages::create_topics::CreatableTopic;
 use chronik_wire::messages::fetch::{FetchPartition, FetchTopic};
 use chronik_wire::messages::metadata::MetadataRequestTopic;
@@ -48,6 +51,10 @@ impl FreePort {
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
         let address = socket.local_addr().expect("its address").as_socket().expect("an internet address");
         FreePort { port: address.port(), _socket: socket }
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        self.port
     }
 }
 
@@ -86,6 +93,34 @@ impl Cluster {
 
     /// Starts one node as the original script did: the file by environment, the command `standalone`.
     pub(crate) fn start_node(&mut self, id: i32) {
+        self.start_node_with(id, &[]);
+    }
+
+    /// Writes the file of a node with ports of its own that joins the cluster at the Raft listener of node `at`, and
+    /// starts it.
+    pub(crate) fn join(&mut self, id: i32, at: i32) {
+        let (kafka, raft) = self.ports.entry(id).or_insert_with(|| (FreePort::new(), FreePort::new()));
+        let (kafka, raft) = (kafka.port, raft.port);
+        let text = format!(
+            "node_id = {id}\njoin = [\"localhost:{}\"]\n[bind]\nkafka = \"localhost:{kafka}\"\nraft = \"localhost:{raft}\"\n",
+            self.ports[&at].1.port
+        );
+        fs::write(self.path(&format!("node{id}.toml")), text).expect("a configuration file");
+        self.start_node(id);
+    }
+
+    /// Where the peers of a node call it.
+    pub(crate) fn raft_address(&self, id: i32) -> String {
+        format!("localhost:{}", self.ports[&id].1.port)
+    }
+
+    /// Waits until a process ends by itself.
+    pub(crate) fn wait_for_end(&mut self, id: i32) -> ExitStatus {
+        let mut process = self.processes.remove(&id).expect("the node runs");
+        wait_for("the node ends", || process.try_wait().expect("the node can be waited for"))
+    }
+
+    pub(crate) fn start_node_with(&mut self, id: i32, args: &[&str]) {
         let log = File::options()
             .create(true)
             .append(true)
@@ -93,6 +128,7 @@ impl Cluster {
             .expect("a log");
         let process = server()
             .arg("standalone")
+            .args(args)
             .env("CHRONIK_CLUSTER_CONFIG", self.path(&format!("node{id}.toml")))
             .env("CHRONIK_DATA_DIR", self.path(&format!("data{id}")))
             .env("RUST_LOG", "info,chronik_server::fetch_handler=debug,chronik_raft::read_index=debug")
@@ -218,6 +254,12 @@ impl Client {
         assert_eq!(self.call(4, &request).topics[0].error_code, ErrorCode::NONE);
     }
 
+    /// The nodes, as this one sees them.
+    pub(crate) fn brokers(&mut self) -> Option<Vec<i32>> {
+        let answer = self.try_call(8, &MetadataRequest { topics: Some(Vec::new()), ..Default::default() })?;
+        Some(answer.brokers.iter().map(|broker| broker.node_id).collect())
+    }
+
     /// The leader of partition 0, as this node sees it.
     pub(crate) fn leader(&mut self, topic: &str) -> Option<i32> {
         let topic = MetadataRequestTopic { name: Some(topic.into()), ..Default::default() };
@@ -225,6 +267,28 @@ impl Client {
             self.try_call(8, &MetadataRequest { topics: Some(vec![topic]), ..Default::default() })?;
         let leader = answer.topics.first()?.partitions.first()?.leader_id;
         (leader >= 0).then_some(leader)
+    }
+
+    /// The replicas of partition 0, and those that come and go, as this node sees them.
+    pub(crate) fn replicas(&mut self, topic: &str) -> Vec<i32> {
+        let topic = MetadataRequestTopic { name: Some(topic.into()), ..Default::default() };
+        let answer = self.call(8, &MetadataRequest { topics: Some(vec![topic]), ..Default::default() });
+        answer.topics[0].partitions[0].replica_nodes.clone()
+    }
+
+    /// Has partition 0 move to these nodes.
+    pub(crate) fn reassign(&mut self, topic: &str, replicas: &[i32]) {
+        let partition = ReassignablePartition { replicas: Some(replicas.to_vec()), ..Default::default() };
+        let topic =
+            ReassignableTopic { name: topic.into(), partitions: vec![partition], ..Default::default() };
+        let request = AlterPartitionReassignmentsRequest {
+            timeout_ms: 30_000,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        let answer = self.call(0, &request);
+        let result = &answer.responses[0].partitions[0];
+        assert_eq!(result.error_code, ErrorCode::NONE, "{:?}", result.error_message);
     }
 
     /// Produces one record with acks=all; its offset if it was acknowledged.

@@ -23,24 +23,27 @@ use crate::limits;
 /// The sending side of a pair of nodes.
 pub(crate) struct Outbound {
     peer: NodeId,
-    address: String,
+    address: RefCell<String>,
     queue: RefCell<VecDeque<Vec<Bytes>>>,
     queued_bytes: Cell<usize>,
     /// Rings when the queue was empty and is no longer.
     filled: Notify,
     /// Rings when the peer has shown that it is there, so that the next attempt need not wait.
     peer_seen: Notify,
+    /// Rings when there is nothing to call the peer for any more.
+    ended: Notify,
 }
 
 impl Outbound {
     pub(crate) fn new(peer: NodeId, address: String) -> Rc<Outbound> {
         Rc::new(Outbound {
             peer,
-            address,
+            address: RefCell::new(address),
             queue: RefCell::new(VecDeque::new()),
             queued_bytes: Cell::new(0),
             filled: Notify::new(),
             peer_seen: Notify::new(),
+            ended: Notify::new(),
         })
     }
 
@@ -60,6 +63,23 @@ impl Outbound {
         queue.push_back(pieces);
         self.queued_bytes.set(self.queued_bytes.get() + bytes);
         true
+    }
+
+    /// Where the peer is called.
+    pub(crate) fn address(&self) -> String {
+        self.address.borrow().clone()
+    }
+
+    /// The next attempt calls the peer there.
+    pub(crate) fn move_to(&self, address: &str) {
+        if *self.address.borrow() != address {
+            address.clone_into(&mut self.address.borrow_mut());
+        }
+    }
+
+    /// Nobody wants to call the peer any more.
+    pub(crate) fn end(&self) {
+        self.ended.notify_one();
     }
 
     /// The peer has called us: it can be called.
@@ -84,27 +104,39 @@ impl Outbound {
     }
 }
 
-/// Keeps the connection to a peer, for the whole life of the node.
+/// Keeps the connection to a peer, for as long as it is wanted.
 pub(crate) async fn run(outbound: Rc<Outbound>, peers: Rc<Peers>) {
+    tokio::select! {
+        () = outbound.ended.notified() => {}
+        () = keep_connected(&outbound, &peers) => {}
+    }
+}
+
+async fn keep_connected(outbound: &Outbound, peers: &Peers) {
     let (first_pause, longest_pause) = limits::PEER_RECONNECT_PAUSE;
     let mut pause = first_pause;
     let mut complained = false;
     loop {
-        let attempt = tokio::time::timeout(limits::PEER_HELLO_TIMEOUT, connect(&outbound, &peers));
+        let attempt = tokio::time::timeout(limits::PEER_HELLO_TIMEOUT, connect(outbound, peers));
         match attempt.await.unwrap_or_else(|_| Err(HelloError::Socket(io::ErrorKind::TimedOut.into()))) {
             Ok(mut stream) => {
-                tracing::debug!(peer = outbound.peer.0, address = %outbound.address, "connected to peer");
+                tracing::debug!(peer = outbound.peer.0, address = %outbound.address(), "connected to peer");
                 peers.counters.peer_connects.add(1);
                 (pause, complained) = (first_pause, false);
-                let error = pump(&outbound, &peers, &mut stream).await;
+                let error = pump(outbound, peers, &mut stream).await;
                 tracing::debug!(peer = outbound.peer.0, %error, "connection to peer lost");
             }
+            Err(HelloError::Removed) => {
+                if !peers.plan.removed.send_replace(true) {
+                    tracing::warn!(peer = outbound.peer.0, "the cluster has removed this node");
+                }
+            }
             Err(HelloError::Socket(error)) => {
-                tracing::debug!(peer = outbound.peer.0, address = %outbound.address, %error, "peer is not reachable");
+                tracing::debug!(peer = outbound.peer.0, address = %outbound.address(), %error, "peer is not reachable");
             }
             Err(error) if !complained => {
                 complained = true;
-                tracing::warn!(peer = outbound.peer.0, address = %outbound.address, %error, "peer refused");
+                tracing::warn!(peer = outbound.peer.0, address = %outbound.address(), %error, "peer refused");
             }
             Err(_) => {}
         }
@@ -118,15 +150,9 @@ pub(crate) async fn run(outbound: Rc<Outbound>, peers: Rc<Peers>) {
 }
 
 async fn connect(outbound: &Outbound, peers: &Peers) -> Result<TcpStream, HelloError> {
-    let mut stream = TcpStream::connect(outbound.address.as_str()).await?;
+    let mut stream = TcpStream::connect(outbound.address()).await?;
     stream.set_nodelay(true)?;
-    let plan = &peers.plan;
-    let own = Hello {
-        cluster_key: plan.cluster_key,
-        from: plan.node,
-        to: outbound.peer,
-        incarnation: plan.incarnation,
-    };
+    let own = peers.hello(outbound.peer);
     own.send(&mut stream).await?;
     let theirs = Hello::receive(&mut stream).await?;
     own.check(&theirs)?;
