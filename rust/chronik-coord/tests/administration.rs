@@ -2,13 +2,15 @@
 
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chronik_coord::{
-    Acl, AclFilter, Action, AlterQuotas, Controller, CreatePartitions, EntityKind, ItemError, MorePartitions,
-    QuotaChange, QuotaEntity, QuotaValue, ReplyBody, acl_kinds,
+    Acl, AclFilter, Action, AlterQuotas, BrokerRegistration, Controller, CreatePartitions, EntityKind,
+    ItemError, MorePartitions, NewTopic, QuotaChange, QuotaEntity, QuotaValue, ReplyBody, acl_kinds,
 };
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::NodeId;
-use common::{Rig, topic};
+use common::{Rig, broker, topic};
 
 fn grow(rig: &mut Rig, wishes: Vec<MorePartitions>) -> Vec<Option<ErrorCode>> {
     let action = Action::CreatePartitions(CreatePartitions { topics: wishes, live: vec![] });
@@ -228,4 +230,31 @@ fn entries_that_make_no_sense_are_refused() {
         assert_eq!(codes, [Err(ErrorCode::INVALID_REQUEST)], "{case:?}");
     }
     assert!(rig.controller.image().acls.is_empty());
+}
+
+#[test]
+fn new_topics_and_new_partitions_use_every_rack_before_one_twice() {
+    let mut rig = Rig::new(0);
+    let racks = [(1, "a"), (2, "a"), (3, "a"), (4, "b"), (5, "b"), (6, "c")];
+    for (id, rack) in racks {
+        rig.run(Action::RegisterBroker(BrokerRegistration { rack: Some(rack.into()), ..broker(id) }));
+    }
+    for (name, id) in [("t", 11), ("u", 12), ("v", 13)] {
+        assert_eq!(rig.create(NewTopic { partitions: 5, replication_factor: 3, ..topic(name, id) }), None);
+        assert_eq!(grow(&mut rig, vec![more(name, 17, None)]), [None]);
+    }
+    let image = rig.controller.image();
+    let rack_of = |node: &NodeId| racks.iter().find(|(id, _)| *id == node.0).expect("a broker").1;
+    for topic in image.topics() {
+        assert_eq!(topic.partitions.len(), 17);
+        for partition in &topic.partitions {
+            let used: BTreeSet<&str> = partition.replicas.iter().map(rack_of).collect();
+            assert_eq!(used.len(), 3, "{:?}", partition.replicas);
+        }
+    }
+    let mut leaders = BTreeMap::new();
+    for partition in image.topics().flat_map(|topic| &topic.partitions) {
+        *leaders.entry(partition.designated).or_insert(0) += 1;
+    }
+    assert!(leaders.values().all(|led| (8..=9).contains(led)), "leaders go round all brokers: {leaders:?}");
 }
