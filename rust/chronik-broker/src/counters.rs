@@ -43,6 +43,10 @@ counters! {
     batches_deduplicated,
     /// Batches whose transaction's coordinator was asked first.
     transactions_verified,
+    /// Offsets of transactions that were not taken, because their transaction ended between the question and the append.
+    verifications_lapsed,
+    /// Times that damaged replicas of this node were replaced by new ones.
+    replicas_replaced,
     /// Markers committed at the ends of transactions, repeated ones included.
     transaction_markers_written,
     /// Produced batches refused.

@@ -2,6 +2,10 @@
 
 mod harness;
 
+use std::task::{Context, Waker};
+
+use chronik_broker::{NodeMessage, PeerMessage};
+use chronik_replica::EndMarker;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use chronik_wire::messages::add_partitions_to_txn::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
@@ -250,21 +254,7 @@ fn offsets_committed_in_a_transaction_count_when_it_does() {
         let added =
             cluster.finally((TRANSACTION, ID), |cluster, node| (cluster.call(node, 3, &add).error_code, ()));
         assert_eq!(added.0, ErrorCode::NONE);
-        let commit = TxnOffsetCommitRequest {
-            transactional_id: ID.to_owned(),
-            group_id: GROUP_ID.to_owned(),
-            producer_id: producer.id,
-            producer_epoch: producer.epoch,
-            topics: vec![TxnOffsetCommitRequestTopic {
-                name: "t".to_owned(),
-                partitions: vec![TxnOffsetCommitRequestPartition {
-                    partition_index: 0,
-                    committed_offset: 7,
-                    ..TxnOffsetCommitRequestPartition::default()
-                }],
-            }],
-            ..TxnOffsetCommitRequest::default()
-        };
+        let commit = offset_commit(&producer, GROUP_ID);
         let taken = cluster.finally((GROUP, GROUP_ID), |cluster, node| {
             (cluster.call(node, 3, &commit).topics[0].partitions[0].error_code, ())
         });
@@ -289,6 +279,85 @@ fn offsets_committed_in_a_transaction_count_when_it_does() {
         });
         assert_eq!((code, offset), (ErrorCode::NONE, expected), "committed: {committed}");
     }
+}
+
+fn offset_commit(producer: &Producer, group: &str) -> TxnOffsetCommitRequest {
+    TxnOffsetCommitRequest {
+        transactional_id: ID.to_owned(),
+        group_id: group.to_owned(),
+        producer_id: producer.id,
+        producer_epoch: producer.epoch,
+        topics: vec![TxnOffsetCommitRequestTopic {
+            name: "t".to_owned(),
+            partitions: vec![TxnOffsetCommitRequestPartition {
+                partition_index: 0,
+                committed_offset: 7,
+                ..TxnOffsetCommitRequestPartition::default()
+            }],
+        }],
+        ..TxnOffsetCommitRequest::default()
+    }
+}
+
+#[test]
+fn offsets_that_were_verified_before_the_transaction_ended_are_not_written_after_it() {
+    let mut cluster = cluster();
+    let producer = cluster.init();
+    let transactions = cluster.coordinator(TRANSACTION, ID);
+    let group = (0..100)
+        .map(|number| format!("copier-{number}"))
+        .find(|group| cluster.coordinator(GROUP, group) != transactions);
+    let group = group.expect("the groups are spread over nodes");
+    let groups = cluster.coordinator(GROUP, &group);
+    let add = AddOffsetsToTxnRequest {
+        transactional_id: ID.to_owned(),
+        producer_id: producer.id,
+        producer_epoch: producer.epoch,
+        group_id: group.clone(),
+    };
+    let added =
+        cluster.finally((TRANSACTION, ID), |cluster, node| (cluster.call(node, 3, &add).error_code, ()));
+    assert_eq!(added.0, ErrorCode::NONE);
+    // The transaction's coordinator agrees, and while its word is under way the marker is written.
+    let is_word =
+        |message: &PeerMessage| matches!(message, PeerMessage::Node(NodeMessage::ForwardReply { .. }));
+    cluster.hold(transactions, groups);
+    let mut commit = Box::pin(cluster.ask(groups, false, 3, &offset_commit(&producer, &group)));
+    while cluster.held(transactions, groups, is_word) == 0 {
+        cluster.release_before(transactions, groups, is_word);
+        let polled = commit.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending(), "it waits for the word");
+        cluster.pass_ms(1);
+    }
+    let image = cluster.node(groups).broker.node().image();
+    let offsets = image.topic("__consumer_offsets").expect("the topic");
+    let led = offsets.keyed_partitions().map(|(key, _)| key).filter(|key| {
+        cluster.node(groups).host.borrow().view(*key).is_ok_and(|view| view.leader == Some(groups))
+    });
+    for key in led.collect::<Vec<_>>() {
+        let marker = EndMarker {
+            producer: producer.id,
+            epoch: producer.epoch,
+            commit: false,
+            coordinator_epoch: 0,
+            bumps_epoch: false,
+            timestamp_ms: 0,
+        };
+        drop(cluster.node(groups).host.borrow_mut().append_marker(key, marker, u64::MAX));
+    }
+    cluster.release(transactions, groups);
+    let answer = cluster.run(commit).expect("the connection stays open").expect("there is an answer");
+    let code = answer.topics[0].partitions[0].error_code;
+    assert_eq!(code, ErrorCode::NOT_COORDINATOR, "it is to be asked again");
+    let counters = cluster.node(groups).counted();
+    assert_eq!(counters["verifications_lapsed"], 1);
+    // The transaction goes on as far as its coordinator knows, so it is verified anew.
+    let taken = cluster.finally((GROUP, &group), |cluster, node| {
+        let answer = cluster.call(node, 3, &offset_commit(&producer, &group));
+        (answer.topics[0].partitions[0].error_code, ())
+    });
+    assert_eq!(taken.0, ErrorCode::NONE);
+    assert_eq!(cluster.end(&producer, true), ErrorCode::NONE);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use chronik_wire::api::Request;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::{NodeId, PartitionKey};
 
-use super::kinds::Kind;
+use super::kinds::{Kind, Verified};
 use super::{NoCoordinator, topics};
 use crate::connection::CloseReason;
 use crate::counters::count;
@@ -32,12 +32,33 @@ impl Context {
         self.ask_coordinator::<Groups>(group, GroupRequest { call, caller: self.caller() }).await
     }
 
+    /// Has a group's coordinator take what is part of a transaction.
+    pub(crate) async fn ask_group_verified(
+        &self,
+        group: &str,
+        call: GroupCall,
+        verified: Option<Verified>,
+    ) -> GroupReply {
+        let request = GroupRequest { call, caller: self.caller() };
+        self.ask_coordinator_verified::<Groups>(group, request, verified).await
+    }
+
     /// Has the coordinator of a name answer, if this node is it.
     pub(crate) async fn ask_coordinator<K: Kind>(&self, name: &str, request: K::Request) -> K::Reply {
+        self.ask_coordinator_verified::<K>(name, request, None).await
+    }
+
+    async fn ask_coordinator_verified<K: Kind>(
+        &self,
+        name: &str,
+        request: K::Request,
+        verified: Option<Verified>,
+    ) -> K::Reply {
         match self.broker.coordinated_here::<K>(name) {
             Ok(key) => {
                 let refusal = K::refusal(&request, ErrorCode::NOT_COORDINATOR);
-                self.broker.ask_office::<K>(key, request).await.unwrap_or(refusal)
+                let reply = self.broker.ask_office_verified::<K>(key, request, verified);
+                reply.await.unwrap_or(refusal)
             }
             Err(nobody) => {
                 count(&self.broker.node.counters.coordinator_refusals);

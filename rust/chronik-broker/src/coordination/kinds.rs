@@ -7,6 +7,7 @@ use chronik_coord::coordinator::{Coordinator, MarkerOrder};
 use chronik_coord::groups::{GroupReply, GroupRequest, Groups, GroupsConfig};
 use chronik_coord::share::{ShareConfig, ShareCoordinator, ShareReply, ShareRequest};
 use chronik_coord::transactions::{TransactionReply, TransactionRequest, Transactions, TransactionsConfig};
+use chronik_replica::VerificationGuard;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::{PartitionIndex, PartitionKey};
 use tokio::sync::{mpsc, oneshot};
@@ -19,8 +20,19 @@ use crate::node_state::NodeState;
 /// A request on its way through a door.
 pub(crate) struct Asked<K: Kind> {
     pub(crate) request: K::Request,
+    /// Present in a request that adds to a transaction: what was said of it.
+    pub(crate) verified: Option<Verified>,
     /// Dropped without an answer if the office closes first.
     pub(crate) reply: oneshot::Sender<K::Reply>,
+}
+
+/// A transaction whose coordinator has agreed that a partition is part of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Verified {
+    pub(crate) producer: i64,
+    pub(crate) epoch: i16,
+    /// Given out before the coordinator was asked; `None` if the transaction was open in the partition already.
+    pub(crate) guard: Option<VerificationGuard>,
 }
 
 /// A coordinator that can take office at this broker.

@@ -58,7 +58,7 @@ async fn write_markers<K: Kind>(
         {
             // The office waits for nobody's answer, and nobody for that of the office.
             let (reply, _) = oneshot::channel();
-            if door.send(Asked { request, reply }).await.is_err() {
+            if door.send(Asked { request, verified: None, reply }).await.is_err() {
                 return;
             }
         }

@@ -16,7 +16,7 @@ mod route;
 mod seat;
 mod topics;
 
-pub(crate) use kinds::Doors;
+pub(crate) use kinds::{Doors, Verified};
 pub(crate) use route::NoCoordinator;
 pub(crate) use seat::Seats;
 pub(crate) use topics::{InternalTopic, may_be_produced_to};

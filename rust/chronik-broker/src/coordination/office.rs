@@ -19,7 +19,7 @@ use chronik_wire::batch::{BatchBuilder, BuildError};
 use chronik_wire::types::{LeaderEpoch, PartitionKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::kinds::{Asked, Kind};
+use super::kinds::{Asked, Kind, Verified};
 use super::seat::{MarkerApplied, Seat};
 use crate::broker::Broker;
 use crate::counters::count;
@@ -221,7 +221,15 @@ impl<K: Kind> Office<K> {
         }
     }
 
-    fn take(&mut self, Asked { request, reply }: Asked<K>) -> Next {
+    fn take(&mut self, Asked { request, verified, reply }: Asked<K>) -> Next {
+        if let Some(Verified { producer, epoch, guard }) = verified
+            && !self.host().is_transaction_verified(self.key, producer, epoch, guard)
+        {
+            // What the machine would append now would open a transaction that has ended. Dropped: whoever asks again
+            // has it verified again.
+            count(&self.broker.node.counters.verifications_lapsed);
+            return Next::Serve;
+        }
         if self.waiting.len() >= limits::OFFICE_REQUESTS_WAITING_MAX {
             self.waiting.retain(|_, waiting| !waiting.is_closed());
         }

@@ -4,7 +4,7 @@ use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::{NodeId, PartitionKey};
 use tokio::sync::oneshot;
 
-use super::kinds::{Asked, Kind};
+use super::kinds::{Asked, Kind, Verified};
 use super::topics::{self, InternalTopic};
 use crate::broker::Broker;
 
@@ -60,9 +60,19 @@ impl Broker {
         key: PartitionKey,
         request: K::Request,
     ) -> Option<K::Reply> {
+        self.ask_office_verified::<K>(key, request, None).await
+    }
+
+    /// The same with a request that adds to a transaction. `None` also if a marker has come since that was verified.
+    pub(crate) async fn ask_office_verified<K: Kind>(
+        &self,
+        key: PartitionKey,
+        request: K::Request,
+        verified: Option<Verified>,
+    ) -> Option<K::Reply> {
         let door = K::doors(&self.node).find(key)?;
         let (reply, answer) = oneshot::channel();
-        door.try_send(Asked { request, reply }).ok()?;
+        door.try_send(Asked { request, verified, reply }).ok()?;
         // The office sees that it is closed when the last door is gone.
         drop(door);
         answer.await.ok()

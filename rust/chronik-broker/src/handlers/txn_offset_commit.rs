@@ -2,7 +2,8 @@
 //!
 //! Behaviour: offsets that count when the transaction is committed. The group's coordinator takes them once the
 //! transaction's coordinator has said that the partition of `__consumer_offsets` is part of the transaction, or from
-//! version 5 on has made it so (KIP-890). Topics that do not exist get 3 and leave the others alone.
+//! version 5 on has made it so (KIP-890). If the transaction ends before they are written they are not, with 16, and who
+//! asks again is told why. Topics that do not exist get 3 and leave the others alone.
 //! Versions: 2 leader epoch · 3 flexible, generation and member · 4 new errors · 5 adds the group to the transaction.
 //! Not done: authorization.
 //! Tests: tests/transactions.rs, tests/test_transactions.py.
@@ -19,7 +20,7 @@ use chronik_wire::types::PartitionKey;
 
 use super::{Answer, Context};
 use crate::connection::CloseReason;
-use crate::coordination::InternalTopic;
+use crate::coordination::{InternalTopic, Verified};
 use crate::limits;
 use crate::topics::{Absent, TopicName};
 use crate::transaction_verification::TransactionCheck;
@@ -44,10 +45,12 @@ pub(crate) async fn handle(
     if request.topics.is_empty() {
         return Ok(Some(response));
     }
-    let code = verify(&context, &request).await;
+    let verified = verify(&context, &request).await;
+    let code = verified.err().unwrap_or(ErrorCode::NONE);
     let mut taken = Vec::new();
-    if code == ErrorCode::NONE {
-        match context.ask_group(&group, GroupCall::TxnOffsetCommit(request)).await {
+    if let Ok(verified) = verified {
+        let call = GroupCall::TxnOffsetCommit(request);
+        match context.ask_group_verified(&group, call, verified).await {
             GroupReply::TxnOffsetCommit(answer) => {
                 taken.extend(answer.topics.into_iter().flat_map(|topic| topic.partitions));
             }
@@ -65,21 +68,23 @@ pub(crate) async fn handle(
     Ok(Some(response))
 }
 
-/// Whether the group's partition is part of the transaction.
-async fn verify(context: &Context, request: &TxnOffsetCommitRequest) -> ErrorCode {
+/// Finds out that the group's partition is part of the transaction; `None` where nobody wants to know.
+///
+/// # Errors
+/// It is not, or nobody could tell.
+async fn verify(context: &Context, request: &TxnOffsetCommitRequest) -> Result<Option<Verified>, ErrorCode> {
     let broker = &context.broker;
-    let key = match broker.coordinated_here::<Groups>(&request.group_id) {
-        Ok(key) => key,
-        Err(nobody) => return nobody.code(),
-    };
+    let key = broker.coordinated_here::<Groups>(&request.group_id).map_err(|nobody| nobody.code())?;
     let adds = context.version >= ADDS_FROM;
     if !adds && !broker.verifies_transactions() {
-        return ErrorCode::NONE;
+        return Ok(None);
     }
     let (producer, epoch) = (request.producer_id, request.producer_epoch);
     let guard = broker.hosts.with(key, move |host| host.begin_verification(key, producer, epoch)).await;
-    if matches!(guard, Ok(None)) {
-        return ErrorCode::NONE;
+    let guard = guard.map_err(|_| ErrorCode::NOT_COORDINATOR)?;
+    let verified = Some(Verified { producer, epoch, guard });
+    if guard.is_none() {
+        return Ok(verified);
     }
     let check = TransactionCheck {
         transactional_id: request.transactional_id.clone(),
@@ -90,7 +95,10 @@ async fn verify(context: &Context, request: &TxnOffsetCommitRequest) -> ErrorCod
     };
     let deadline_ms = context.gate_deadline_ms();
     let codes = broker.verify_transaction(&check, deadline_ms).await;
-    codes.into_iter().next().unwrap_or(ErrorCode::COORDINATOR_NOT_AVAILABLE)
+    match codes.first().copied().unwrap_or(ErrorCode::COORDINATOR_NOT_AVAILABLE) {
+        ErrorCode::NONE => Ok(verified),
+        code => Err(code),
+    }
 }
 
 fn offsets_partition(key: PartitionKey) -> (PartitionKey, Arc<str>) {

@@ -44,6 +44,18 @@ impl Host {
         self.with_replica(key, |replica, shared| replica.begin_verification(producer, epoch, shared))?
     }
 
+    /// Whether a producer's transaction is open here, or the guard is in force still: what is appended before this host is
+    /// let go of comes before any marker.
+    pub fn is_transaction_verified(
+        &self,
+        key: PartitionKey,
+        producer: i64,
+        epoch: i16,
+        guard: Option<VerificationGuard>,
+    ) -> bool {
+        self.replica(key).is_some_and(|replica| replica.is_transaction_verified(producer, epoch, guard))
+    }
+
     /// As [`Host::append`], for a client's batch of a transaction. It is refused as unverified if its transaction is
     /// not open here and the guard, if there is one, is not in force any more.
     pub fn append_verified(

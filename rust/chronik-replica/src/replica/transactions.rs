@@ -99,10 +99,20 @@ impl Replica {
 
     /// Whether a transactional batch of a client may be placed: its transaction is open, or its guard is in force.
     pub(super) fn is_verified(&self, batch: &ProducerBatch, guard: Option<VerificationGuard>) -> bool {
-        let stand = self.appends.producers.stand(&self.state.producers, batch.producer);
+        self.is_transaction_verified(batch.producer, batch.epoch, guard)
+    }
+
+    /// The same of whatever a producer adds to its transaction.
+    pub(crate) fn is_transaction_verified(
+        &self,
+        producer: i64,
+        epoch: i16,
+        guard: Option<VerificationGuard>,
+    ) -> bool {
+        let stand = self.appends.producers.stand(&self.state.producers, producer);
         planted(Mutant::LateBatchOpens)
-            || stand.is_some_and(|stand| stand.has_open(batch.epoch))
-            || guard.is_some_and(|guard| self.lead.verifications.is_in_force(batch.producer, guard))
+            || stand.is_some_and(|stand| stand.has_open(epoch))
+            || guard.is_some_and(|guard| self.lead.verifications.is_in_force(producer, guard))
     }
 
     /// Whether a transactional batch belongs to an open transaction, or one more may be opened.
