@@ -1,13 +1,16 @@
-//! Quotas of clients: how many bytes a second a client may produce and fetch at this node.
+//! Quotas of clients: how many bytes a second a client may produce and fetch at this node, and how many partitions it may
+//! create and delete.
 //!
-//! Each client that a quota applies to has a bucket of bytes that fills at the quota's rate on the broker's clock and holds
+//! Each client that a quota applies to has a bucket that fills at the quota's rate on the broker's clock and holds
 //! what Kafka's window lets through at once. A request may overdraw it; then the answer names the time until it is even,
-//! and nothing else is read from that connection before. Who a quota is for, and which of several counts, is Kafka's
+//! and nothing else is read from that connection before. Clients that know the error are refused partitions until their
+//! bucket is even (KIP-599). Who a quota is for, and which of several counts, is Kafka's
 //! rule. Nobody is authenticated, so that every client is the user `ANONYMOUS`.
 
 use std::collections::BTreeMap;
 
-use chronik_coord::{EntityKind, MetaImage, QuotaEntity};
+use chronik_coord::{EntityKind, ItemError, MetaImage, QuotaEntity};
+use chronik_wire::error_code::ErrorCode;
 
 use crate::config::BrokerConfig;
 use crate::handlers::Context;
@@ -23,6 +26,8 @@ pub(crate) enum Direction {
     Produce,
     /// Bytes of fetched records.
     Fetch,
+    /// Partitions created and deleted.
+    Mutation,
 }
 
 impl Direction {
@@ -30,6 +35,26 @@ impl Direction {
         match self {
             Direction::Produce => "producer_byte_rate",
             Direction::Fetch => "consumer_byte_rate",
+            Direction::Mutation => "controller_mutation_rate",
+        }
+    }
+
+    /// The time whose worth is let through at once, in seconds. Kafka averages bytes over all its samples but the one that
+    /// is being filled; partitions come out of a bucket that holds all samples.
+    fn window_s(self, image: &MetaImage, config: &BrokerConfig) -> f64 {
+        let number = |name, default| {
+            let resolved = image.broker_config(name, config.node, &config.broker_config);
+            resolved.and_then(|resolved| resolved.value?.parse::<f64>().ok()).unwrap_or(default)
+        };
+        match self {
+            Direction::Produce | Direction::Fetch => {
+                let samples = number("quota.window.num", 11.0) - 1.0;
+                samples.max(1.0) * number("quota.window.size.seconds", 1.0).max(1.0)
+            }
+            Direction::Mutation => {
+                let samples = number("controller.quota.window.num", 11.0);
+                samples.max(1.0) * number("controller.quota.window.size.seconds", 1.0).max(1.0)
+            }
         }
     }
 }
@@ -39,7 +64,7 @@ type BucketKey = (Direction, bool, Option<String>);
 
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
-    bytes: f64,
+    left: f64,
     filled_at_ms: i64,
 }
 
@@ -51,7 +76,7 @@ pub(crate) struct Buckets(BTreeMap<BucketKey, Bucket>);
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Quota {
     key: BucketKey,
-    bytes_per_s: f64,
+    per_s: f64,
     capacity: f64,
 }
 
@@ -74,9 +99,9 @@ impl Quota {
         let by_client = clients.iter().map(|client| (None, Some(*client)));
         by_user.chain(by_client).find_map(|(user, client)| {
             let value = image.quotas.get(&entity(user, client))?.get(direction.quota())?;
-            let window_s = window_s(image, config);
+            let window_s = direction.window_s(image, config);
             let key = (direction, user.is_some(), client.map(|_| client_id.to_owned()));
-            Some(Quota { key, bytes_per_s: value.get(), capacity: value.get() * window_s })
+            Some(Quota { key, per_s: value.get(), capacity: value.get() * window_s })
         })
     }
 
@@ -91,27 +116,18 @@ fn entity(user: Option<Option<&str>>, client: Option<Option<&str>>) -> QuotaEnti
     parts.into_iter().filter_map(|(kind, name)| Some((kind, name?.map(str::to_owned)))).collect()
 }
 
-/// The time over which Kafka averages, in seconds: all its samples but the one that is being filled.
-fn window_s(image: &MetaImage, config: &BrokerConfig) -> f64 {
-    let number = |name| {
-        let resolved = image.broker_config(name, config.node, &config.broker_config);
-        resolved.and_then(|resolved| resolved.value?.parse::<f64>().ok()).unwrap_or(1.0)
-    };
-    (number("quota.window.num") - 1.0).max(1.0) * number("quota.window.size.seconds").max(1.0)
-}
-
 impl Buckets {
-    /// Takes bytes out and returns how long the client must wait until its bucket is even, in milliseconds.
-    pub(crate) fn charge(&mut self, quota: &Quota, bytes: usize, now_ms: i64) -> u64 {
+    /// Takes bytes or partitions out and returns how long the client must wait until its bucket is even, in milliseconds.
+    pub(crate) fn charge(&mut self, quota: &Quota, count: usize, now_ms: i64) -> u64 {
         if self.0.len() >= limits::QUOTA_BUCKETS_MAX && !self.0.contains_key(&quota.key) {
             self.make_room();
         }
-        let full = Bucket { bytes: quota.capacity, filled_at_ms: now_ms };
+        let full = Bucket { left: quota.capacity, filled_at_ms: now_ms };
         let bucket = self.0.entry(quota.key.clone()).or_insert(full);
         let passed_s = now_ms.saturating_sub(bucket.filled_at_ms).max(0) as f64 / 1_000.0;
-        bucket.bytes = (bucket.bytes + passed_s * quota.bytes_per_s).min(quota.capacity) - bytes as f64;
+        bucket.left = (bucket.left + passed_s * quota.per_s).min(quota.capacity) - count as f64;
         bucket.filled_at_ms = now_ms;
-        let owed_ms = (-bucket.bytes).max(0.0) / quota.bytes_per_s * 1_000.0;
+        let owed_ms = (-bucket.left).max(0.0) / quota.per_s * 1_000.0;
         (owed_ms.ceil() as u64).min(limits::QUOTA_THROTTLE_MS_MAX)
     }
 
@@ -134,10 +150,11 @@ impl Context {
         Quota::find(&self.broker.node.image(), &self.broker.node.config, direction, client_id)
     }
 
-    /// Counts bytes against a quota. Returns the time to name in the answer, and has the connection wait as long.
-    pub(crate) fn charge(&self, quota: &Quota, bytes: usize) -> i32 {
+    /// Counts bytes or partitions against a quota. Returns the time to name in the answer, and has the connection wait as
+    /// long.
+    pub(crate) fn charge(&self, quota: &Quota, count: usize) -> i32 {
         let world = &self.broker.world;
-        let wait_ms = self.broker.node.buckets(|buckets| buckets.charge(quota, bytes, world.wall_ms()));
+        let wait_ms = self.broker.node.buckets(|buckets| buckets.charge(quota, count, world.wall_ms()));
         if wait_ms > 0 {
             self.connection.mute_until(world.now_ms() + wait_ms);
         }
@@ -145,13 +162,56 @@ impl Context {
     }
 }
 
+/// The partitions that one request creates or deletes, against the quota of its client.
+pub(crate) struct Mutations<'a> {
+    context: &'a Context,
+    quota: Option<Quota>,
+    refuses: bool,
+    throttle_time_ms: i32,
+}
+
+impl<'a> Mutations<'a> {
+    /// For a request that knows the error from version `refused_from` on.
+    pub(crate) fn of(context: &'a Context, refused_from: i16) -> Mutations<'a> {
+        let quota = context.quota(Direction::Mutation);
+        Mutations { context, quota, refuses: context.version >= refused_from, throttle_time_ms: 0 }
+    }
+
+    /// Counts the partitions of one topic.
+    ///
+    /// # Errors
+    /// The client owes for what it did before, and its version knows to wait.
+    pub(crate) fn admit(&mut self, partitions: usize) -> Result<(), ItemError> {
+        let Some(quota) = &self.quota else { return Ok(()) };
+        if self.refuses {
+            let owed_ms = self.context.charge(quota, 0);
+            if owed_ms > 0 {
+                self.throttle_time_ms = owed_ms;
+                let message =
+                    format!("the quota for partitions created and deleted is used up for {owed_ms} ms");
+                return Err(ItemError { code: ErrorCode::THROTTLING_QUOTA_EXCEEDED, message });
+            }
+            let world = &self.context.broker.world;
+            self.context.broker.node.buckets(|buckets| buckets.charge(quota, partitions, world.wall_ms()));
+        } else {
+            self.throttle_time_ms = self.context.charge(quota, partitions);
+        }
+        Ok(())
+    }
+
+    /// What the answer tells the client to wait.
+    pub(crate) fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn quota(client: &str, bytes_per_s: f64) -> Quota {
+    fn quota(client: &str, per_s: f64) -> Quota {
         let key = (Direction::Produce, false, Some(client.to_owned()));
-        Quota { key, bytes_per_s, capacity: bytes_per_s * 10.0 }
+        Quota { key, per_s, capacity: per_s * 10.0 }
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! Behaviour: any node takes it; the controller decides, each topic on its own. Answers when every live node knows the
 //! leader of every new partition; out of time with the topic made is 7, and the text says so. `validate_only` asks the
 //! controller's state behind the metadata gate and changes nothing.
-//! Versions: 4 default partitions and replicas as -1 · 5 flexible, configuration in the answer · 7 topic ids.
-//! Not done: creation quotas (89).
-//! Tests: tests/topics.rs.
+//! A client over its quota of partitions gets 89 from version 6 on, and before that the time to wait alone.
+//! Versions: 4 default partitions and replicas as -1 · 5 flexible, configuration in the answer · 6 quotas · 7 topic ids.
+//! Tests: tests/topics.rs, tests/administration/quotas.rs.
 
 use std::collections::BTreeMap;
 
@@ -19,32 +19,58 @@ use chronik_wire::types::{NodeId, PartitionIndex, TopicId};
 
 use super::{Answer, Context};
 use crate::cluster_picture::is_internal;
+use crate::quotas::Mutations;
 
 const CONFIGS_IN_ANSWER_FROM: i16 = 5;
+const QUOTA_ERRORS_FROM: i16 = 6;
 
 pub(crate) async fn handle(context: Context, request: CreateTopicsRequest) -> Answer<CreateTopicsResponse> {
     let deadline_ms = context.deadline_ms(request.timeout_ms);
     let topics: Vec<NewTopic> = request.topics.into_iter().map(new_topic).collect();
-    let creatable = topics.iter().filter(|topic| !is_internal(&topic.name)).cloned().collect();
+    let mut mutations = Mutations::of(&context, QUOTA_ERRORS_FROM);
+    let admitted: Vec<Result<(), ItemError>> =
+        topics.iter().map(|topic| admit(&context, topic, &mut mutations)).collect();
+    let throttle_time_ms = mutations.throttle_time_ms();
+    let creatable = topics.iter().zip(&admitted).filter(|(_, admitted)| admitted.is_ok());
+    let creatable = creatable.map(|(topic, _)| topic.clone()).collect();
     let outcomes = context.broker.create_topics(creatable, request.validate_only, deadline_ms).await;
     let mut outcomes = outcomes.into_iter().map(|(_, outcome)| outcome);
     let image = context.broker.node.image();
-    let results = topics.iter().map(|topic| match outcome_of(topic, &mut outcomes) {
-        Ok(created) => succeeded(&context, &image, topic, &created),
-        Err(error) => failed(topic, error),
+    let results = topics.iter().zip(admitted).map(|(topic, admitted)| {
+        match admitted.and_then(|()| next_outcome(&mut outcomes)) {
+            Ok(created) => succeeded(&context, &image, topic, &created),
+            Err(error) => failed(topic, error),
+        }
     });
-    Ok(Some(CreateTopicsResponse { throttle_time_ms: 0, topics: results.collect() }))
+    Ok(Some(CreateTopicsResponse { throttle_time_ms, topics: results.collect() }))
 }
 
-/// The outcome of the next topic; those that only brokers create were not even tried.
-fn outcome_of(
-    topic: &NewTopic,
-    outcomes: &mut impl Iterator<Item = Result<CreatedTopic, ItemError>>,
-) -> Result<CreatedTopic, ItemError> {
+/// Whether a topic is tried at all: only brokers create theirs, and a client has a quota.
+fn admit(context: &Context, topic: &NewTopic, mutations: &mut Mutations<'_>) -> Result<(), ItemError> {
     if is_internal(&topic.name) {
         let message = format!("topic name {:?} begins with \"__\", which is reserved", topic.name);
         return Err(ItemError { code: ErrorCode::INVALID_TOPIC_EXCEPTION, message });
     }
+    let image = context.broker.node.image();
+    if image.topic(&topic.name).is_some() {
+        // It is refused, and costs nothing.
+        return Ok(());
+    }
+    let partitions = match usize::try_from(topic.partitions) {
+        _ if !topic.assignments.is_empty() => topic.assignments.len(),
+        Ok(partitions) => partitions,
+        Err(_) => {
+            let config = &context.broker.node.config;
+            let settings = image.broker_settings(config.node, &config.broker_config);
+            usize::try_from(settings.num_partitions).unwrap_or(1)
+        }
+    };
+    mutations.admit(partitions)
+}
+
+fn next_outcome(
+    outcomes: &mut impl Iterator<Item = Result<CreatedTopic, ItemError>>,
+) -> Result<CreatedTopic, ItemError> {
     outcomes.next().unwrap_or_else(|| {
         let message = "the controller answered another question".to_owned();
         Err(ItemError { code: ErrorCode::UNKNOWN_SERVER_ERROR, message })

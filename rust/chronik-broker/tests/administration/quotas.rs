@@ -4,9 +4,12 @@ use bytes::Bytes;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::header::{decode_response, request_frame};
 use chronik_wire::messages::alter_client_quotas::{EntityData, EntryData, OpData};
+use chronik_wire::messages::create_partitions::CreatePartitionsTopic;
+use chronik_wire::messages::create_topics::CreatableTopic;
 use chronik_wire::messages::describe_client_quotas::ComponentData;
 use chronik_wire::messages::{
-    AlterClientQuotasRequest, DescribeClientQuotasRequest, FetchRequest, ProduceRequest,
+    AlterClientQuotasRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
+    DescribeClientQuotasRequest, FetchRequest, ProduceRequest,
 };
 use chronik_wire::types::NodeId;
 
@@ -170,6 +173,55 @@ fn who_fetches_too_fast_is_told_to_wait_and_gets_no_more_than_a_window() {
     let (again, wait_ms) = fetch(&mut cluster);
     assert_eq!(again, bytes, "the records come all the same");
     assert!(wait_ms > 0);
+}
+
+/// Asks for a topic of this many partitions; the error and the time to wait.
+fn create(cluster: &mut TestCluster, version: i16, name: &str, partitions: i32) -> (ErrorCode, i32) {
+    let topic = CreatableTopic {
+        name: name.to_owned(),
+        num_partitions: partitions,
+        replication_factor: 1,
+        ..CreatableTopic::default()
+    };
+    let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 1_000, ..Default::default() };
+    let response = cluster.call(NodeId(1), version, &request);
+    (response.topics[0].error_code, response.throttle_time_ms)
+}
+
+#[test]
+fn who_creates_and_deletes_partitions_too_fast_is_refused_or_made_to_wait() {
+    let rate = entry(&[("client-id", Some(CLIENT))], &[("controller_mutation_rate", Some(1.0))]);
+    let (mut cluster, _) = limited(&[rate]);
+    let over = ErrorCode::THROTTLING_QUOTA_EXCEEDED;
+    assert_eq!(create(&mut cluster, 7, "a", 11), (ErrorCode::NONE, 0), "a window's worth may come at once");
+    assert_eq!(create(&mut cluster, 7, "a", 100).0, ErrorCode::TOPIC_ALREADY_EXISTS, "that costs nothing");
+    assert_eq!(create(&mut cluster, 7, "b", 2), (ErrorCode::NONE, 0), "the account is even still");
+    let (code, wait_ms) = create(&mut cluster, 7, "c", 1);
+    assert!(code == over && (1_000..=2_000).contains(&wait_ms), "{code} {wait_ms}");
+    let grow = |version: i16, cluster: &mut TestCluster| {
+        let topic = CreatePartitionsTopic { name: "b".to_owned(), count: 3, assignments: None };
+        let topics = vec![topic];
+        let request = CreatePartitionsRequest { topics, timeout_ms: 1_000, validate_only: false };
+        let response = cluster.call(NodeId(1), version, &request);
+        (response.results[0].error_code, response.throttle_time_ms)
+    };
+    let delete = |version: i16, cluster: &mut TestCluster| {
+        let topic_names = vec!["a".to_owned()];
+        let request = DeleteTopicsRequest { topic_names, timeout_ms: 1_000, ..Default::default() };
+        let response = cluster.call(NodeId(1), version, &request);
+        (response.responses[0].error_code, response.throttle_time_ms)
+    };
+    let refused = [grow(3, &mut cluster), delete(5, &mut cluster)];
+    assert!(refused.iter().all(|(code, wait_ms)| *code == over && *wait_ms > 0), "{refused:?}");
+    cluster.pass_ms(2_000);
+    assert_eq!(create(&mut cluster, 7, "c", 1), (ErrorCode::NONE, 0), "time has passed");
+    // Older versions do not know the error: they get what they want, and have to wait.
+    let (code, wait_ms) = create(&mut cluster, 5, "d", 5);
+    assert!(code == ErrorCode::NONE && wait_ms > 0, "{code} {wait_ms}");
+    let (code, longer_ms) = grow(2, &mut cluster);
+    assert!(code == ErrorCode::NONE && longer_ms > wait_ms, "{code} {longer_ms}");
+    let (code, longest_ms) = delete(4, &mut cluster);
+    assert!(code == ErrorCode::NONE && longest_ms > longer_ms, "{code} {longest_ms}");
 }
 
 #[test]
