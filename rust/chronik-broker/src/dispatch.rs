@@ -95,6 +95,8 @@ apis! {
     ConsumerGroupDescribe => consumer_group_describe;
     ListConfigResources => list_config_resources;
     DescribeTopicPartitions => describe_topic_partitions;
+    ShareGroupHeartbeat => share_group_heartbeat;
+    ShareGroupDescribe => share_group_describe;
     ShareFetch => share_fetch;
     ShareAcknowledge => share_acknowledge;
     InitializeShareGroupState => initialize_share_group_state;
@@ -102,6 +104,9 @@ apis! {
     WriteShareGroupState => write_share_group_state;
     DeleteShareGroupState => delete_share_group_state;
     ReadShareGroupStateSummary => read_share_group_state_summary;
+    DescribeShareGroupOffsets => describe_share_group_offsets;
+    AlterShareGroupOffsets => alter_share_group_offsets;
+    DeleteShareGroupOffsets => delete_share_group_offsets;
 }
 
 impl Broker {

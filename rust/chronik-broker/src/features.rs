@@ -20,9 +20,16 @@ const GROUP: Feature = Feature { name: "group.version", level: 1 };
 /// The end of a transaction raises the producer's epoch (KIP-890).
 const TRANSACTION: Feature = Feature { name: "transaction.version", level: 2 };
 
+/// Groups that share partitions (KIP-932).
+const SHARE: Feature = Feature { name: "share.version", level: 1 };
+
 /// The features there are, by name.
 pub(crate) fn features() -> impl Iterator<Item = Feature> {
-    let of_an_api = [(GROUP, ApiKey::ConsumerGroupHeartbeat), (TRANSACTION, ApiKey::EndTxn)];
+    let of_an_api = [
+        (GROUP, ApiKey::ConsumerGroupHeartbeat),
+        (SHARE, ApiKey::ShareGroupHeartbeat),
+        (TRANSACTION, ApiKey::EndTxn),
+    ];
     let served = of_an_api.into_iter().filter(|(_, api)| serves(*api)).map(|(feature, _)| feature);
     let (before, after): (Vec<_>, Vec<_>) = served.partition(|feature| feature.name < METADATA.name);
     before.into_iter().chain([METADATA]).chain(after)

@@ -59,6 +59,10 @@ pub const OFFICE_REQUESTS_QUEUED_MAX: usize = 10_000;
 pub const OFFICE_REQUESTS_WAITING_MAX: usize = 100_000;
 /// Pause before a coordinator that could not prove its leadership tries again.
 pub const OFFICE_RETRY_MS: u64 = 50;
+/// Time for share coordinators to do what a group's coordinator asks of them within one request.
+pub const SHARE_ACCOUNTS_MS: u64 = 5_000;
+/// Questions of one request to share coordinators that are under way at a time.
+pub const SHARE_QUESTIONS_AT_ONCE: usize = 64;
 /// Time for one node to write the markers of one order.
 pub const MARKER_CALL_MS: u64 = 5_000;
 /// Pause before markers are written again that could not be.

@@ -107,6 +107,11 @@ fn every_advertised_key_and_version_is_answered() {
     walk(&mut cluster, all, |_| WriteShareGroupStateRequest::default());
     walk(&mut cluster, all, |_| DeleteShareGroupStateRequest::default());
     walk(&mut cluster, all, |_| ReadShareGroupStateSummaryRequest::default());
+    walk(&mut cluster, all, |_| ShareGroupHeartbeatRequest::default());
+    walk(&mut cluster, all, |_| ShareGroupDescribeRequest::default());
+    walk(&mut cluster, all, |_| DescribeShareGroupOffsetsRequest::default());
+    walk(&mut cluster, all, |_| AlterShareGroupOffsetsRequest::default());
+    walk(&mut cluster, all, |_| DeleteShareGroupOffsetsRequest::default());
     let advertised = cluster.call(NODE, 4, &ApiVersionsRequest::default()).api_keys;
     let advertised: Vec<i16> = advertised.iter().map(|api| api.api_key).collect();
     walked.sort_unstable();

@@ -189,6 +189,9 @@ fn every_api_can_be_refused_in_every_version() {
     refuse!(EndTxnRequest::default());
     refuse!(ListTransactionsRequest::default());
     refuse!(ConsumerGroupHeartbeatRequest::default());
+    refuse!(ShareGroupHeartbeatRequest::default());
+    refuse!(AlterShareGroupOffsetsRequest::default());
+    refuse!(DeleteShareGroupOffsetsRequest::default());
     refuse!(DescribeAclsRequest::default());
     refuse!(DescribeClientQuotasRequest::default());
     refuse!(DescribeClusterRequest::default());
@@ -289,6 +292,11 @@ fn every_api_can_be_refused_in_every_version() {
         group_ids: named("g".to_owned()),
         ..ConsumerGroupDescribeRequest::default()
     });
+    refuse!(ShareGroupDescribeRequest {
+        group_ids: named("g".to_owned()),
+        ..ShareGroupDescribeRequest::default()
+    });
+    refuse!(DescribeShareGroupOffsetsRequest { groups: named(Default::default()) });
     refuse!(DeleteGroupsRequest { groups_names: named("g".to_owned()) });
     refuse!(DescribeTransactionsRequest { transactional_ids: named("t".to_owned()) });
     refuse!(CreateTopicsRequest {

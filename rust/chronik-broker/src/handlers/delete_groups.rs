@@ -1,6 +1,7 @@
 //! DeleteGroups (key 42), versions 0-2.
 //!
-//! Behaviour: deletes groups without members, each at its coordinator; 68 for one with members, 69 for an unknown one.
+//! Behaviour: deletes groups without members, each at its coordinator; 68 for one with members, 69 for an unknown one. How
+//! far a share group is goes first.
 //! Versions: 2 flexible.
 //! Not done: authorization.
 //! Tests: tests/groups.rs, tests/test_groups.py.
@@ -30,6 +31,16 @@ pub(crate) async fn handle(context: Context, request: DeleteGroupsRequest) -> An
 
 async fn delete(context: &Context, group: &str) -> Option<DeletableGroupResult> {
     let group_id = group.to_owned();
+    // Groups of other kinds have nothing to forget: what is wrong with those the deletion itself says.
+    match context.forget_shares(group, None).await {
+        Ok(codes) => {
+            if let Some(error_code) = codes.into_values().find(|code| code.is_error()) {
+                return Some(DeletableGroupResult { group_id, error_code });
+            }
+        }
+        Err(ErrorCode::GROUP_ID_NOT_FOUND) => {}
+        Err(error_code) => return Some(DeletableGroupResult { group_id, error_code }),
+    }
     match context.ask_group(group, GroupCall::DeleteGroup { group_id: group_id.clone() }).await {
         GroupReply::DeleteGroup(error_code) => Some(DeletableGroupResult { group_id, error_code }),
         _ => None,

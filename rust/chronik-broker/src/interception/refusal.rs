@@ -61,11 +61,12 @@ pub(super) use refused_as_a_whole;
 /// Whether requests of an API can concern a topic.
 pub(super) fn names_topics(api: ApiKey) -> bool {
     use ApiKey::{
-        AddPartitionsToTxn, AlterConfigs, AlterPartitionReassignments, AlterReplicaLogDirs, CreatePartitions,
-        CreateTopics, DeleteRecords, DeleteTopics, DescribeConfigs, DescribeLogDirs, DescribeProducers,
-        DescribeQuorum, DescribeTopicPartitions, ElectLeaders, Fetch, IncrementalAlterConfigs, ListOffsets,
-        ListPartitionReassignments, Metadata, OffsetCommit, OffsetDelete, OffsetFetch, OffsetForLeaderEpoch,
-        Produce, TxnOffsetCommit, WriteTxnMarkers,
+        AddPartitionsToTxn, AlterConfigs, AlterPartitionReassignments, AlterReplicaLogDirs,
+        AlterShareGroupOffsets, CreatePartitions, CreateTopics, DeleteRecords, DeleteShareGroupOffsets,
+        DeleteTopics, DescribeConfigs, DescribeLogDirs, DescribeProducers, DescribeQuorum,
+        DescribeShareGroupOffsets, DescribeTopicPartitions, ElectLeaders, Fetch, IncrementalAlterConfigs,
+        ListOffsets, ListPartitionReassignments, Metadata, OffsetCommit, OffsetDelete, OffsetFetch,
+        OffsetForLeaderEpoch, Produce, TxnOffsetCommit, WriteTxnMarkers,
     };
     matches!(
         api,
@@ -73,14 +74,17 @@ pub(super) fn names_topics(api: ApiKey) -> bool {
             | AlterConfigs
             | AlterPartitionReassignments
             | AlterReplicaLogDirs
+            | AlterShareGroupOffsets
             | CreatePartitions
             | CreateTopics
             | DeleteRecords
+            | DeleteShareGroupOffsets
             | DeleteTopics
             | DescribeConfigs
             | DescribeLogDirs
             | DescribeProducers
             | DescribeQuorum
+            | DescribeShareGroupOffsets
             | DescribeTopicPartitions
             | ElectLeaders
             | Fetch

@@ -2,10 +2,11 @@
 
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::{
-    add_offsets_to_txn, add_partitions_to_txn, consumer_group_describe, consumer_group_heartbeat,
-    delete_groups, describe_groups, describe_transactions, end_txn, find_coordinator, heartbeat,
+    add_offsets_to_txn, add_partitions_to_txn, alter_share_group_offsets, consumer_group_describe,
+    consumer_group_heartbeat, delete_groups, delete_share_group_offsets, describe_groups,
+    describe_share_group_offsets, describe_transactions, end_txn, find_coordinator, heartbeat,
     init_producer_id, join_group, leave_group, list_groups, list_transactions, offset_commit, offset_delete,
-    offset_fetch, sync_group, txn_offset_commit,
+    offset_fetch, share_group_describe, share_group_heartbeat, sync_group, txn_offset_commit,
 };
 
 use super::refusal::{Named, Refusable, refused_as_a_whole};
@@ -21,6 +22,7 @@ refused_as_a_whole! {
     end_txn::EndTxnRequest;
     list_transactions::ListTransactionsRequest;
     consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
+    share_group_heartbeat::ShareGroupHeartbeatRequest;
 }
 
 const COORDINATOR_KEYS_FROM: i16 = 4;
@@ -191,6 +193,66 @@ impl Refusable for consumer_group_describe::ConsumerGroupDescribeRequest {
             groups: self.group_ids.into_iter().map(group).collect(),
             ..ConsumerGroupDescribeResponse::default()
         }
+    }
+}
+
+impl Refusable for share_group_describe::ShareGroupDescribeRequest {
+    fn refused(self, _version: i16, error_code: ErrorCode) -> Self::Response {
+        use share_group_describe::{DescribedGroup, ShareGroupDescribeResponse};
+        let group = |group_id| DescribedGroup { group_id, error_code, ..DescribedGroup::default() };
+        ShareGroupDescribeResponse {
+            groups: self.group_ids.into_iter().map(group).collect(),
+            ..ShareGroupDescribeResponse::default()
+        }
+    }
+}
+
+impl Refusable for describe_share_group_offsets::DescribeShareGroupOffsetsRequest {
+    fn named(&self, _version: i16) -> Named {
+        let mut named = Vec::new();
+        for group in &self.groups {
+            let Some(topics) = &group.topics else { return Named::AllTopics };
+            named.extend(topics.iter().map(|topic| TopicName::Name(topic.topic_name.clone())));
+        }
+        Named::Topics(named)
+    }
+
+    fn refused(self, _version: i16, error_code: ErrorCode) -> Self::Response {
+        use describe_share_group_offsets::{
+            DescribeShareGroupOffsetsRequestGroup, DescribeShareGroupOffsetsResponse,
+            DescribeShareGroupOffsetsResponseGroup,
+        };
+        let group = |asked: DescribeShareGroupOffsetsRequestGroup| DescribeShareGroupOffsetsResponseGroup {
+            group_id: asked.group_id,
+            error_code,
+            ..DescribeShareGroupOffsetsResponseGroup::default()
+        };
+        DescribeShareGroupOffsetsResponse {
+            groups: self.groups.into_iter().map(group).collect(),
+            ..DescribeShareGroupOffsetsResponse::default()
+        }
+    }
+}
+
+impl Refusable for alter_share_group_offsets::AlterShareGroupOffsetsRequest {
+    fn named(&self, _version: i16) -> Named {
+        Named::names(self.topics.iter().map(|topic| &topic.topic_name))
+    }
+
+    fn refused(self, _version: i16, error_code: ErrorCode) -> Self::Response {
+        use alter_share_group_offsets::AlterShareGroupOffsetsResponse;
+        AlterShareGroupOffsetsResponse { error_code, ..AlterShareGroupOffsetsResponse::default() }
+    }
+}
+
+impl Refusable for delete_share_group_offsets::DeleteShareGroupOffsetsRequest {
+    fn named(&self, _version: i16) -> Named {
+        Named::names(self.topics.iter().map(|topic| &topic.topic_name))
+    }
+
+    fn refused(self, _version: i16, error_code: ErrorCode) -> Self::Response {
+        use delete_share_group_offsets::DeleteShareGroupOffsetsResponse;
+        DeleteShareGroupOffsetsResponse { error_code, ..DeleteShareGroupOffsetsResponse::default() }
     }
 }
 

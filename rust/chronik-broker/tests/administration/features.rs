@@ -31,6 +31,7 @@ fn features_are_those_that_work_and_stay_at_their_level() {
     let expected = [
         ("group.version", 1, offers(68)),
         ("metadata.version", 30, true),
+        ("share.version", 1, offers(76)),
         ("transaction.version", 2, offers(26)),
     ];
     let expected: Vec<_> =

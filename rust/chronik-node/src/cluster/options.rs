@@ -103,12 +103,15 @@ impl Default for ClusterOptions {
 
 /// Broker configuration that a cluster in a test process has unless it is told otherwise: nobody waits for others who
 /// might come, sessions may be as short as a test likes, and the topics of coordinators are small.
-const IN_PROCESS_DEFAULTS: [(&str, &str); 7] = [
+const IN_PROCESS_DEFAULTS: [(&str, &str); 10] = [
     ("group.initial.rebalance.delay.ms", "0"),
     ("group.min.session.timeout.ms", "1"),
     ("group.consumer.min.session.timeout.ms", "1"),
     ("group.consumer.min.heartbeat.interval.ms", "1"),
     ("group.consumer.heartbeat.interval.ms", "100"),
+    ("group.share.min.session.timeout.ms", "1"),
+    ("group.share.min.heartbeat.interval.ms", "1"),
+    ("group.share.heartbeat.interval.ms", "100"),
     ("offsets.topic.num.partitions", "4"),
     ("transaction.state.log.num.partitions", "4"),
 ];
