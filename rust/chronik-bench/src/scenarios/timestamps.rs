@@ -26,7 +26,7 @@ const RECORDS_PER_BATCH: i64 = 50;
 const VALUE_BYTES: usize = 1_000;
 const LOOKUPS_PER_ROUND: u64 = 400;
 const VERSION_MAX: i16 = 5;
-const TIMES_MAX: f64 = 3.0;
+const TIMES_MAX: f64 = 2.0;
 /// The first record's time, in milliseconds: long ago, but no special value.
 const BEGAN_MS: i64 = 1_000_000;
 
