@@ -169,7 +169,8 @@ mutants! {
 }
 
 impl Mutant {
-    /// Whether chance meets it too seldom for a search: a directed scenario kills it, and schedules need not.
+    /// Whether chance meets it too seldom for a search: a directed scenario kills it, and schedules need not. Such a
+    /// scenario is named in a test `the_scenarios_above_kill_their_bugs` of the crate that has the bug.
     pub fn is_for_scenarios(self) -> bool {
         matches!(
             self,

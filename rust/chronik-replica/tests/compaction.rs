@@ -345,20 +345,12 @@ mod mutants {
     use super::*;
 
     #[test]
-    fn a_tombstone_dropped_early_is_missed() {
+    fn the_scenarios_above_kill_their_bugs() {
         killed(
             Mutant::TombstoneDroppedEarly,
             tombstones_stay_for_their_time_and_go_although_nothing_is_written,
         );
-    }
-
-    #[test]
-    fn a_newest_value_dropped_is_missed() {
         killed(Mutant::NewestValueDropped, the_group_decides_and_every_member_compacts_to_the_same_bytes);
-    }
-
-    #[test]
-    fn aborts_told_after_their_markers_are_gone_swallow_the_next_transaction() {
         killed(Mutant::CompactedAbortsTold, aborted_records_go_and_committed_ones_stay);
     }
 }

@@ -318,7 +318,7 @@ mod mutants {
     use super::harness::killed;
 
     #[test]
-    fn planted_bugs_in_transactions_are_noticed() {
+    fn the_scenarios_above_kill_their_bugs() {
         killed(
             Mutant::OpenTransactionsVisible,
             super::open_records_are_hidden_and_a_commit_is_visible_at_every_replica,
