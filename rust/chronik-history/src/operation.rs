@@ -45,6 +45,8 @@ pub enum Operation {
     End(Call<EndArgs, Nothing>),
     /// `txn_offset_commit`: TxnOffsetCommit of one partition.
     TxnOffsetCommit(Call<TxnOffsetCommitArgs, Nothing>),
+    /// `join`: a member of a group is given a partition to read, by SyncGroup or by ConsumerGroupHeartbeat.
+    Join(Call<JoinArgs, JoinResult>),
     /// `commit`: OffsetCommit of one partition.
     Commit(Call<CommitArgs, Nothing>),
     /// `offset_fetch`: OffsetFetch of one partition.
@@ -76,6 +78,7 @@ impl Operation {
             Self::Begin(_) => "begin",
             Self::End(_) => "end",
             Self::TxnOffsetCommit(_) => "txn_offset_commit",
+            Self::Join(_) => "join",
             Self::Commit(_) => "commit",
             Self::OffsetFetch(_) => "offset_fetch",
             Self::Assign(_) => "assign",
@@ -99,6 +102,7 @@ impl Operation {
             Self::Init(call) => call.args.bound_ms,
             Self::End(call) => call.args.bound_ms,
             Self::TxnOffsetCommit(call) => call.args.bound_ms,
+            Self::Join(call) => call.args.bound_ms,
             Self::Commit(call) => call.args.bound_ms,
             Self::OffsetFetch(call) => call.args.bound_ms,
             Self::Begin(_)
@@ -431,6 +435,23 @@ pub struct TxnOffsetCommitArgs {
     /// Latest honest answer, counted from the invocation; absent: not judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound_ms: Option<u64>,
+}
+
+/// Arguments of `join`; the partition that the member is given is the event's key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinArgs {
+    /// The group.
+    pub group: Text,
+    /// Latest honest answer, counted from the invocation; absent: not judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_ms: Option<u64>,
+}
+
+/// Result of `join`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinResult {
+    /// Generation, or member epoch, in which the partition is the member's.
+    pub generation: i32,
 }
 
 /// Arguments of `commit`; the partition is the event's key.

@@ -46,6 +46,8 @@ pub enum Rule {
     WrongCode,
     /// A committed consumer offset that was lost or overtaken by an older one.
     OffsetRegress,
+    /// A member of a generation that had passed committed.
+    Fencing,
     /// A topic that was lost, or came back.
     MetaRegress,
     /// Transactions that each must come before the other.
@@ -56,7 +58,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules, in the order in which a verdict shows them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::LostWrite,
         Self::Unseen,
         Self::G1a,
@@ -76,6 +78,7 @@ impl Rule {
         Self::LateAnswer,
         Self::WrongCode,
         Self::OffsetRegress,
+        Self::Fencing,
         Self::MetaRegress,
         Self::G1c,
         Self::Zombie,
@@ -103,6 +106,7 @@ impl Rule {
             Self::LateAnswer => "late-answer",
             Self::WrongCode => "wrong-code",
             Self::OffsetRegress => "offset-regress",
+            Self::Fencing => "fencing",
             Self::MetaRegress => "meta-regress",
             Self::G1c => "g1c",
             Self::Zombie => "zombie",
@@ -137,6 +141,7 @@ impl Rule {
             Self::LateAnswer => "an answer came later than its bound allows",
             Self::WrongCode => "an error code that the API, or what really happened, does not allow",
             Self::OffsetRegress => "a committed consumer offset was lost, or an older one came back",
+            Self::Fencing => "a member committed in a generation that had passed",
             Self::MetaRegress => "a topic disappeared without being deleted, or came back",
             Self::G1c => "transactions depend on each other in a circle",
             Self::Zombie => "a producer that another one had replaced succeeded, or two were given one epoch",

@@ -93,6 +93,7 @@ fn asked(operation: &Operation) -> String {
             "commit offset {} of group {:?} in transaction {:?}",
             call.args.offset, call.args.group, call.args.transaction
         ),
+        Operation::Join(call) => format!("join group {:?}", call.args.group),
         Operation::Commit(call) => {
             let mut text = format!("commit offset {} of group {:?}", call.args.offset, call.args.group);
             if call.args.generation >= 0 {
@@ -172,6 +173,7 @@ fn answered(operation: &Operation) -> String {
         Operation::Init(Call { result: Some(result), .. }) => {
             format!("producer {} epoch {}", result.id, result.epoch)
         }
+        Operation::Join(Call { result: Some(result), .. }) => format!("generation {}", result.generation),
         Operation::OffsetFetch(Call { result: Some(result), .. }) => format!("offset {}", result.offset),
         Operation::Dump(Call { result: Some(result), .. }) => {
             format!("log start {}, HW {}, {}", result.log_start, result.hw, records(&result.records))

@@ -1,8 +1,9 @@
-//! Committed offsets of consumer groups: `offset-regress`.
+//! Committed offsets of consumer groups: `offset-regress`, `fencing`.
 //!
 //! A committed offset is a register: OffsetFetch returns a commit that no other has replaced for sure. A commit has
 //! replaced another if it was invoked after the other had returned, and was acknowledged, or seen, before the question.
-//! A commit of an older generation is refused once a newer generation has committed.
+//! A commit of an older generation is refused once the partition is known to belong to a newer one: a member was told so,
+//! or has committed in it.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +15,15 @@ use crate::event::{Event, Status};
 use crate::operation::{Call, Operation};
 use crate::verdict::Rule;
 
-/// Error codes after which an OffsetCommit may still take effect.
-const OPEN_OUTCOME: [i16; 3] = [-1, 7, 13];
+/// Error codes after which an OffsetCommit may still take effect: a coordinator that loses its office while the commit is
+/// under way says no more than that.
+const OPEN_OUTCOME: [i16; 6] = [-1, 7, 13, 14, 15, 16];
 
 /// A commit that may have taken effect, at some instant between two times.
 #[derive(Debug, Clone, Copy)]
 struct Commit {
     id: EventId,
     offset: i64,
-    generation: i32,
     invoked_ns: u64,
     /// After this it is in place for sure; `u64::MAX` if nobody knows.
     settled_ns: u64,
@@ -34,6 +35,18 @@ struct Group {
     commits: Vec<Commit>,
     /// Successful OffsetFetches and what they returned.
     reads: Vec<(EventId, i64)>,
+    /// What was answered in which generation: joins and accepted commits.
+    generations: Vec<Proof>,
+}
+
+impl Group {
+    /// A member was told that the partition belongs to this generation.
+    fn prove_generation(&mut self, subjects: &Subjects<'_>, id: EventId, generation: i32) {
+        if subjects.event(id).is_ok() && generation >= 0 {
+            let (at_ns, number) = (subjects.returned_ns(id), i64::from(generation));
+            self.generations.push(Proof { at_ns, number, event: id });
+        }
+    }
 }
 
 /// Judges all groups of one partition.
@@ -47,19 +60,20 @@ pub(super) fn judge(
     for &id in &key.group_calls {
         let event = subjects.event(id);
         match &event.operation {
+            Operation::Join(Call { args, result: Some(result) }) => {
+                let group = groups.entry(&args.group).or_default();
+                group.prove_generation(subjects, id, result.generation);
+            }
             Operation::Commit(Call { args, .. }) => {
                 let settled_ns = settled_ns(event);
                 let Some(settled_ns) = settled_ns else { continue };
-                let commit = Commit {
-                    id,
-                    offset: args.offset,
-                    generation: args.generation,
-                    invoked_ns: event.invoked_ns,
-                    settled_ns,
-                };
-                groups.entry(&args.group).or_default().commits.push(commit);
+                let commit = Commit { id, offset: args.offset, invoked_ns: event.invoked_ns, settled_ns };
+                let group = groups.entry(&args.group).or_default();
+                group.commits.push(commit);
+                group.prove_generation(subjects, id, args.generation);
             }
             Operation::TxnOffsetCommit(Call { args, .. }) => {
+                groups.entry(&args.group).or_default().prove_generation(subjects, id, args.generation);
                 let Some(transaction) = transactions.find(&args.transaction).map(|id| transactions.get(id))
                 else {
                     continue;
@@ -73,7 +87,6 @@ pub(super) fn judge(
                 let commit = Commit {
                     id,
                     offset: args.offset,
-                    generation: args.generation,
                     invoked_ns: subjects.event(end).invoked_ns.max(event.invoked_ns),
                     settled_ns: transaction.committed.map_or(u64::MAX, |end| subjects.returned_ns(end)),
                 };
@@ -87,7 +100,7 @@ pub(super) fn judge(
     }
     for (name, mut group) in groups {
         group.commits.sort_by_key(|commit| commit.invoked_ns);
-        judge_generations(findings, key, name, &group.commits);
+        judge_generations(findings, subjects, key, name, &group.generations);
         judge_reads(findings, subjects, key, name, &group);
     }
 }
@@ -101,30 +114,30 @@ fn settled_ns(event: &Event) -> Option<u64> {
     }
 }
 
-fn judge_generations(findings: &mut Findings<'_, '_>, key: &KeyEvents, name: &str, commits: &[Commit]) {
-    let acknowledged =
-        || commits.iter().filter(|commit| commit.settled_ns < u64::MAX && commit.generation >= 0);
-    let newest = MaxRegister::new(
-        acknowledged()
-            .map(|commit| Proof {
-                at_ns: commit.settled_ns,
-                number: i64::from(commit.generation),
-                event: commit.id,
-            })
-            .collect(),
-    );
-    for commit in acknowledged() {
-        let generation = i64::from(commit.generation);
-        let Some(newer) = newest.before(commit.invoked_ns).filter(|newer| newer.number > generation) else {
+fn judge_generations(
+    findings: &mut Findings<'_, '_>,
+    subjects: &Subjects<'_>,
+    key: &KeyEvents,
+    name: &str,
+    generations: &[Proof],
+) {
+    let newest = MaxRegister::new(generations.to_vec());
+    for Proof { number: generation, event: id, .. } in generations {
+        let event = subjects.event(*id);
+        // An answer about the assignment may be late and of the past; what is accepted is of the present.
+        if matches!(event.operation, Operation::Join(_)) {
+            continue;
+        }
+        let Some(newer) = newest.before(event.invoked_ns).filter(|newer| newer.number > *generation) else {
             continue;
         };
-        findings.accuse(Rule::OffsetRegress, &key.key, &[newer.event, commit.id], || Story {
+        findings.accuse(Rule::Fencing, &key.key, &[newer.event, *id], || Story {
             what: format!(
-                "Group {name:?} accepted a commit of generation {generation}, though generation {} had committed \
-                 before",
+                "Group {name:?} accepted a commit of generation {generation}, though the partition belonged to generation \
+                 {} before",
                 newer.number
             ),
-            expected: "error 22: an old generation is fenced".to_owned(),
+            expected: "error 22, or 113 for a member epoch, or 25: an old generation is fenced".to_owned(),
         });
     }
 }

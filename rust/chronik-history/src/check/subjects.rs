@@ -24,7 +24,7 @@ pub(super) struct KeyEvents {
     pub(super) assigns: Vec<EventId>,
     pub(super) dumps: Vec<EventId>,
     pub(super) states: Vec<EventId>,
-    /// OffsetCommit, TxnOffsetCommit and OffsetFetch.
+    /// Joins, OffsetCommit, TxnOffsetCommit and OffsetFetch.
     pub(super) group_calls: Vec<EventId>,
 }
 
@@ -108,9 +108,10 @@ impl<'a> Subjects<'a> {
             Operation::Assign(_) => key.assigns.push(id),
             Operation::Dump(_) => key.dumps.push(id),
             Operation::State(_) => key.states.push(id),
-            Operation::Commit(_) | Operation::TxnOffsetCommit(_) | Operation::OffsetFetch(_) => {
-                key.group_calls.push(id);
-            }
+            Operation::Join(_)
+            | Operation::Commit(_)
+            | Operation::TxnOffsetCommit(_)
+            | Operation::OffsetFetch(_) => key.group_calls.push(id),
             _ => {}
         }
     }
