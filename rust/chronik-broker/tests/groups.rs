@@ -30,6 +30,8 @@ fn cluster() -> TestCluster {
         ("group.initial.rebalance.delay.ms", "0"),
         ("group.min.session.timeout.ms", "1"),
         ("offsets.topic.num.partitions", "2"),
+        // Smaller than a topic of clients may have them.
+        ("offsets.topic.segment.bytes", "4096"),
     ];
     let config = config.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let mut cluster = TestCluster::start(3, &Options { config, ..Options::default() });

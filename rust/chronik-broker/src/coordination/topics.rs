@@ -7,6 +7,9 @@ use chronik_wire::types::{PartitionIndex, PartitionKey, TopicId};
 
 use crate::broker::Broker;
 
+/// The smallest value of `segment.bytes`.
+const SEGMENT_BYTES_MIN: i64 = 1 << 20;
+
 /// A topic of the broker's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InternalTopic {
@@ -78,6 +81,15 @@ pub(super) fn partitions(image: &MetaImage, topic: InternalTopic) -> Vec<Partiti
     indexes.map(|partition| PartitionKey::new(topic.id, PartitionIndex(partition))).collect()
 }
 
+/// The topic key for a size of segments: a topic of clients has none below a megabyte, the brokers' keys allow it.
+fn segment_key(bytes: Option<i64>) -> &'static str {
+    if bytes.is_some_and(|bytes| bytes < SEGMENT_BYTES_MIN) {
+        "internal.segment.bytes"
+    } else {
+        "segment.bytes"
+    }
+}
+
 impl Broker {
     /// The partition that is responsible for a name. Creates the topic if there is none yet.
     ///
@@ -133,7 +145,7 @@ impl Broker {
             ("compression.type", Some("producer".to_owned())),
             // A quorum has every record that counts; one member short of a larger number must not stop all groups.
             ("min.insync.replicas", Some("1".to_owned())),
-            ("segment.bytes", segment_bytes.map(|bytes| bytes.to_string())),
+            (segment_key(segment_bytes), segment_bytes.map(|bytes| bytes.to_string())),
         ];
         NewTopic {
             name: topic.name().to_owned(),
