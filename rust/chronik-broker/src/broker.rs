@@ -196,9 +196,12 @@ impl Broker {
     fn on_peer_beat(&self, from: NodeId, incarnation: u64, version: u64) {
         let now_ms = self.world.now_ms();
         let outcome = self.node.view(|view| view.on_beat(from, incarnation, version, now_ms));
-        if outcome.came_up {
-            // Answer at once, so that two nodes that have just met need not wait for an interval.
+        if outcome.came_up || !self.knows(from) {
+            // Two nodes that have just met need not wait for an interval. A node that is still to register gets no beats
+            // but these answers: without them it would soon take all others for dead, and not find the controller.
             self.send_beat(from);
+        }
+        if outcome.came_up {
             self.ask_for_standing();
             self.hosts.each(move |host| host.on_peer_up(from));
             self.node.view_has_changed();
@@ -206,6 +209,11 @@ impl Broker {
         if outcome.stale {
             self.node.send(from, NodeMessage::LeadershipRequest);
         }
+    }
+
+    /// Whether a node belongs to the cluster, by what this one has heard. All others are still to register.
+    pub(crate) fn knows(&self, node: NodeId) -> bool {
+        self.node.config.voters.contains(&node) || self.node.image().brokers.contains_key(&node)
     }
 
     fn peer_went_down(&self, node: NodeId, certain: bool) {

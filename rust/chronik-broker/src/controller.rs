@@ -66,13 +66,14 @@ impl Broker {
         let bytes =
             Command { id, action }.encode().map_err(|error| ControllerError::TooLarge(error.to_string()))?;
         let mut view_changes = self.node.subscribe_view();
-        loop {
+        for attempt in 0.. {
             let now_ms = self.world.now_ms();
             if now_ms >= deadline_ms {
-                return Err(ControllerError::TimedOut { waited_ms: now_ms - started_ms });
+                break;
             }
             view_changes.borrow_and_update();
-            match self.controller_node().await {
+            let asked = self.controller_node().await.or_else(|| self.go_between(attempt));
+            match asked {
                 Some(node) if node == self.node.config.node => {
                     if let Some(reply) = self.apply_here(id, bytes.clone(), deadline_ms).await {
                         return Ok(reply);
@@ -89,6 +90,16 @@ impl Broker {
             let pause_ms = deadline_ms.min(self.world.now_ms() + limits::CALL_RESEND_MS);
             until(&*self.world, pause_ms, view_changes.changed()).await;
         }
+        Err(ControllerError::TimedOut { waited_ms: self.world.now_ms() - started_ms })
+    }
+
+    /// Whoever may pass a command on. A node that is still to register hears of no leader but those it was told of at its
+    /// start, and the controller need not be one of them.
+    fn go_between(&self, attempt: usize) -> Option<NodeId> {
+        let own = self.node.config.node;
+        let live = self.node.view(|view| view.live_peers());
+        let turn = attempt.checked_rem(live.len())?;
+        live.get(turn).copied().filter(|_| !self.node.image().brokers.contains_key(&own))
     }
 
     /// What the controller would reply to `action` now, by its state at this node behind the gate. Changes nothing.
@@ -173,7 +184,10 @@ impl Broker {
     pub(crate) async fn serve_controller_call(self: Rc<Self>, from: NodeId, call: u64, command: Bytes) {
         let deadline_ms = self.world.now_ms() + limits::INTERNAL_CALL_TIMEOUT_MS;
         let reply = match Command::decode(&command) {
-            Ok(decoded) => self.apply_here(decoded.id, command, deadline_ms).await,
+            Ok(decoded) => match self.apply_here(decoded.id, command.clone(), deadline_ms).await {
+                None if !self.knows(from) => self.pass_on(command, deadline_ms).await,
+                reply => reply,
+            },
             Err(error) => {
                 tracing::warn!(node = self.node.config.node.0, from = from.0, %error, "controller call does not decode");
                 None
@@ -181,6 +195,13 @@ impl Broker {
         };
         let reply = reply.and_then(|reply| reply.encode().ok());
         self.node.send(from, NodeMessage::ControllerReply { call, reply });
+    }
+
+    /// Carries the command of a node that is still to register to the controller.
+    async fn pass_on(&self, command: Bytes, deadline_ms: u64) -> Option<CommandReply> {
+        let own = self.node.config.node;
+        let controller = self.controller_node().await.filter(|node| *node != own)?;
+        self.apply_at(controller, command, deadline_ms).await.ok().flatten()
     }
 
     /// Waits until every live node has applied metadata up to `applied`, has its replicas in line with it, and knows a
