@@ -6,9 +6,11 @@ mod promises;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chronik_replica::{Host, Index, Replica, ReplicaMessage};
+use chronik_coord::MetaImage;
+use chronik_replica::{Host, Index, MemberId, Membership, Replica, ReplicaMessage};
 use chronik_wire::types::{NodeId, PartitionKey};
 
+use crate::random::mix;
 use promises::Promises;
 
 /// Violations kept; the first one matters.
@@ -19,6 +21,8 @@ const VIOLATIONS_MAX: usize = 20;
 struct AppliedState {
     term: u64,
     high_watermark: i64,
+    /// Fingerprint of the members of the group.
+    members: u64,
 }
 
 #[derive(Debug, Default)]
@@ -27,8 +31,8 @@ struct Group {
     leaders: BTreeMap<u64, NodeId>,
     /// What was seen at each applied index.
     applied: BTreeMap<Index, AppliedState>,
-    /// Per node and life: the last applied index.
-    progress: BTreeMap<NodeId, (u64, Index)>,
+    /// Per node: its life, which member of the group it is, and the last index it applied.
+    progress: BTreeMap<NodeId, (u64, MemberId, Index)>,
 }
 
 /// The watch over all groups.
@@ -66,10 +70,11 @@ impl Auditor {
         }
     }
 
-    /// A node goes down, or has ended a turn: what was removed from it is promised no longer.
-    pub(crate) fn forget_removed(&mut self, node: NodeId, life: u64, host: &Host) {
+    /// A node goes down, or has ended a turn: what was removed from it is promised no longer. `image` is what the node knows
+    /// of the metadata: a replica whose topic is still there has moved elsewhere.
+    pub(crate) fn forget_removed(&mut self, node: NodeId, life: u64, host: &Host, image: &MetaImage) {
         let removed = self.promises.forget_removed(node, life, |key| host.replica(key).is_some());
-        for key in removed {
+        for key in removed.into_iter().filter(|key| image.topic_by_id(key.topic).is_none()) {
             self.deleted.insert(key);
             self.removed.insert((node, key));
         }
@@ -100,8 +105,14 @@ impl Auditor {
     }
 
     /// Checks every replica of a node. Returns what changed about leadership, for the story.
-    pub(crate) fn look(&mut self, node: NodeId, life: u64, host: &Host) -> Vec<(PartitionKey, u64)> {
-        self.forget_removed(node, life, host);
+    pub(crate) fn look(
+        &mut self,
+        node: NodeId,
+        life: u64,
+        host: &Host,
+        image: &MetaImage,
+    ) -> Vec<(PartitionKey, u64)> {
+        self.forget_removed(node, life, host, image);
         let mut elected = Vec::new();
         for key in host.keys() {
             if let Some(replica) = host.replica(key)
@@ -132,6 +143,7 @@ impl Auditor {
             None => {
                 self.terms_led += 1;
                 self.check_completeness(node, key, replica);
+                self.check_vote(node, key, replica);
                 Some(term)
             }
             Some(known) if known == node => None,
@@ -144,7 +156,8 @@ impl Auditor {
 
     fn on_stopped(&mut self, node: NodeId, life: u64, key: PartitionKey, reason: &str) {
         let group = self.groups.entry(key).or_default();
-        if group.progress.insert(node, (life, Index(u64::MAX))) == Some((life, Index(u64::MAX))) {
+        let stopped = (life, MemberId::founder(node), Index(u64::MAX));
+        if group.progress.insert(node, stopped) == Some(stopped) {
             return;
         }
         *self.stops.entry(reason.to_owned()).or_default() += 1;
@@ -156,12 +169,14 @@ impl Auditor {
     fn check_applied(&mut self, node: NodeId, life: u64, key: PartitionKey, replica: &Replica) {
         let index = replica.applied();
         let group = self.groups.entry(key).or_default();
-        let before = group.progress.insert(node, (life, index));
-        if before == Some((life, index)) {
+        let now = (life, replica.member(), index);
+        let before = group.progress.insert(node, now);
+        if before == Some(now) {
             return;
         }
-        if let Some((known_life, known)) = before
+        if let Some((known_life, member, known)) = before
             && known_life == life
+            && member == replica.member()
             && known > index
         {
             self.violate(format!("{key:?}: node {node} went back from applied {known} to {index}"));
@@ -169,7 +184,11 @@ impl Auditor {
         }
         // A term below the log's first index is known from its snapshot only.
         let Ok(term) = replica.log().term(index) else { return };
-        let state = AppliedState { term: term.0, high_watermark: replica.high_watermark().0 };
+        let state = AppliedState {
+            term: term.0,
+            high_watermark: replica.high_watermark().0,
+            members: fingerprint(&replica.membership()),
+        };
         let group = self.groups.entry(key).or_default();
         let known = *group.applied.entry(index).or_insert(state);
         if known != state {
@@ -200,6 +219,16 @@ impl Auditor {
         self.violate(text);
     }
 
+    /// Whoever leads has a vote by the log it has applied.
+    fn check_vote(&mut self, node: NodeId, key: PartitionKey, replica: &Replica) {
+        let membership = replica.membership();
+        if !membership.voters.contains(&replica.member()) {
+            let text =
+                format!("{key:?}: node {node} was elected without a vote; the members are {membership:?}");
+            self.violate(text);
+        }
+    }
+
     fn violate(&mut self, text: String) {
         if self.violations.len() < VIOLATIONS_MAX {
             self.violations.push(text);
@@ -210,6 +239,15 @@ impl Auditor {
     pub(crate) fn violations(&self) -> &[String] {
         &self.violations
     }
+}
+
+fn fingerprint(membership: &Membership) -> u64 {
+    let members = |list: &[MemberId], salt: u64| {
+        list.iter().fold(salt, |hash, member| {
+            mix(hash ^ (u64::from(member.generation) << 32 | u64::from(member.node.0.unsigned_abs())))
+        })
+    };
+    members(&membership.joining, members(&membership.voters, 1))
 }
 
 fn running(host: &Host) -> impl Iterator<Item = &Replica> {

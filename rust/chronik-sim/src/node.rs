@@ -31,6 +31,10 @@ const WALL_START_MS: i64 = 1_700_000_000_000;
 const COMPACTION_STEP_BYTES: u64 = 2_000;
 /// Room that Raft keeps for itself on a full disk, in bytes: small, as simulated logs are.
 pub(crate) const DISK_RESERVE_BYTES: u64 = 64 << 10;
+/// Partitions of each topic that coordinators keep their records in.
+const COORDINATOR_PARTITIONS: u64 = 2;
+/// Smallest segment of these topics, in bytes: one record of a group fits.
+const COORDINATOR_SEGMENT_BYTES_MIN: u64 = 2_000;
 /// Kafka port of node 0; nobody listens there, clients have the switchboard.
 const FIRST_PORT: u16 = 9_092;
 
@@ -220,7 +224,7 @@ impl Node {
                 asks_admission: false,
                 rack: Some(format!("rack-{id}")),
                 cluster_id_proposal: "simulated-cluster-id-0".to_owned(),
-                broker_config: BTreeMap::new(),
+                broker_config: broker_config(plan),
                 fetch_from_followers: true,
                 gate_cap_ms,
                 peer_timeout_ms: timers.peer_timeout_ms,
@@ -329,6 +333,24 @@ impl Node {
         self.broker.announce_leader_changes();
         output
     }
+}
+
+/// Few partitions for coordinators, so that groups and transactions share them, and sessions that end within a schedule.
+fn broker_config(plan: &ClusterPlan) -> BTreeMap<String, String> {
+    let segment_bytes = plan.segment_bytes.max(COORDINATOR_SEGMENT_BYTES_MIN);
+    let settings = [
+        ("offsets.topic.num.partitions", COORDINATOR_PARTITIONS),
+        ("offsets.topic.segment.bytes", segment_bytes),
+        ("transaction.state.log.num.partitions", COORDINATOR_PARTITIONS),
+        ("transaction.state.log.segment.bytes", segment_bytes),
+        ("group.initial.rebalance.delay.ms", 100),
+        ("group.min.session.timeout.ms", 100),
+        ("group.consumer.session.timeout.ms", 1_500),
+        ("group.consumer.min.session.timeout.ms", 100),
+        ("group.consumer.heartbeat.interval.ms", 300),
+        ("group.consumer.min.heartbeat.interval.ms", 100),
+    ];
+    settings.into_iter().map(|(key, value)| (key.to_owned(), value.to_string())).collect()
 }
 
 fn endpoint(id: NodeId, above: u16) -> Endpoint {

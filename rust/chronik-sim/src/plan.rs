@@ -128,9 +128,25 @@ pub struct WorkloadPlan {
     /// Whether each of them has a second producer, so that the two replace each other.
     #[serde(default)]
     pub rivals: bool,
+    /// Members of a group that speaks the classic protocol.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub members: usize,
+    /// Members of a group that speaks the newer protocol (KIP-848).
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub newer_members: usize,
+    /// Members of a group whose members copy every record, each in a transaction with the group's position.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub copiers: usize,
+    /// Whether these speak the newer protocol.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub newer_copiers: bool,
     /// Records have keys, as compacted topics demand: each its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keyed: bool,
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// One fault.
@@ -247,6 +263,9 @@ pub enum FaultKind {
     Wipe {
         /// Which.
         target: Target,
+        /// The new disk is admitted in place of the lost one.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        readmitted: bool,
     },
     /// A node's wall clock jumps.
     ClockJump {
@@ -261,6 +280,20 @@ pub enum FaultKind {
         partition: usize,
         /// To whom.
         to: i32,
+    },
+    /// A new node joins the cluster.
+    AddNode,
+    /// A node leaves the cluster for good, if the others can hold what it held.
+    RemoveNode {
+        /// Which.
+        node: i32,
+    },
+    /// A partition moves.
+    Reassign {
+        /// The partition, over all topics.
+        partition: usize,
+        /// The node that it shall not be on, if there are enough others.
+        without: i32,
     },
 }
 
@@ -332,9 +365,13 @@ impl FaultKind {
                 DiskOperation::SyncDir => "failing directory sync",
             },
             FaultKind::BitFlip { .. } => "bit flip",
+            FaultKind::Wipe { readmitted: true, .. } => "wiped disk, admitted again",
             FaultKind::Wipe { .. } => "wiped disk",
             FaultKind::ClockJump { .. } => "wall clock jump",
             FaultKind::Transfer { .. } => "leader transfer",
+            FaultKind::AddNode => "node joins",
+            FaultKind::RemoveNode { .. } => "node leaves",
+            FaultKind::Reassign { .. } => "partition moves",
         }
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use chronik_history::{Call, FINAL_PHASE, History, Operation, PhaseArgs, check};
 
-use crate::client::{Crowd, Topic, create_topics, read_everything};
+use crate::client::{Crowd, Topic, create_topics, judge_copies, read_everything};
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::simulation::Simulation;
@@ -158,6 +158,7 @@ impl Schedule {
             self.findings.push(Finding::new("liveness", text));
         }
         self.check_dead();
+        self.check_members();
         let until_us = self.simulation.board.now_us() + LIVENESS_US;
         if !self.simulation.run_until(until_us, |simulation| simulation.difference().is_none()) {
             let text = self.simulation.difference().unwrap_or_default();
@@ -180,14 +181,38 @@ impl Schedule {
         }
     }
 
+    /// Who shall join, leave or move does so in time, unless a damaged disk stands in the way.
+    fn check_members(&mut self) {
+        let until_us = self.simulation.board.now_us() + LIVENESS_US;
+        let settled = |simulation: &Simulation| simulation.unsettled_change().is_none();
+        if !self.simulation.run_until(until_us, settled) && !self.simulation.is_anybody_damaged() {
+            let text = self.simulation.unsettled_change().unwrap_or_default();
+            let text = format!("a change of members has not come about 30 s after all faults: {text}");
+            self.findings.push(Finding::new("liveness", text));
+        }
+    }
+
     fn read_everything(&mut self, topics: &Rc<[Topic]>) {
         self.crowd.mark(Operation::Phase(Call::new(PhaseArgs { name: FINAL_PHASE.into() })));
-        let nodes = self.simulation.healthy();
+        let places = topics.iter().flat_map(Topic::places);
+        let replicas: Vec<_> = places
+            .map(|place| {
+                let holders = self.simulation.holders(place.partition_key());
+                (place, holders)
+            })
+            .collect();
         let done: Rc<std::cell::Cell<bool>> = Rc::default();
         let end = Rc::clone(&done);
-        let reading = read_everything(Rc::clone(&self.crowd), Rc::clone(topics), nodes, self.random.fork(2));
+        // What retention took may not have been copied, or not where it could be counted.
+        let counts = self.crowd.plan.copiers > 0 && self.simulation.plan.cluster.retention_bytes == 0;
+        let auditing =
+            counts.then(|| judge_copies(Rc::clone(&self.crowd), replicas.clone(), self.random.fork(3)));
+        let reading = read_everything(Rc::clone(&self.crowd), replicas, self.random.fork(2));
         self.simulation.board.spawn_client(Box::pin(async move {
             reading.await;
+            if let Some(auditing) = auditing {
+                auditing.await;
+            }
             end.set(true);
         }));
         let until_us = self.simulation.board.now_us() + FINAL_READS_US;

@@ -2,6 +2,7 @@
 
 mod faults;
 mod inspect;
+mod membership;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -52,6 +53,30 @@ struct Seat {
     /// Why it could not start the last time.
     dead: Option<String>,
     restart_entered: bool,
+    /// It has left the cluster for good.
+    left: bool,
+}
+
+impl Seat {
+    /// A node that was never started, with a new disk.
+    fn new(clock_per_mille: u64, sync_us: u64, random: &mut Random) -> Seat {
+        Seat {
+            disk: MemDisk::new(),
+            clock: Rc::new(NodeClock::new(clock_per_mille, random)),
+            replica_counters: Arc::default(),
+            broker_counters: Arc::default(),
+            running: None,
+            lives: 0,
+            frozen_by: BTreeSet::new(),
+            backlog: Vec::new(),
+            sync_us,
+            dying: None,
+            damaged: false,
+            dead: None,
+            restart_entered: false,
+            left: false,
+        }
+    }
 }
 
 impl Drop for Simulation {
@@ -77,6 +102,8 @@ pub(crate) struct Simulation {
     pub(crate) faults_played: BTreeMap<&'static str, u64>,
     /// The node that each fault under way has hit.
     victims: BTreeMap<usize, Vec<NodeId>>,
+    /// Changes of who belongs to the cluster that are under way.
+    changes: Vec<membership::Change>,
     /// No fault begins any more.
     calm: bool,
 }
@@ -90,22 +117,7 @@ impl Simulation {
         let mut seats = BTreeMap::new();
         for (place, id) in (1..=plan.cluster.nodes).map(NodeId).enumerate() {
             let per_mille = plan.cluster.clock_per_mille.get(place).copied().unwrap_or(1_000);
-            let seat = Seat {
-                disk: MemDisk::new(),
-                clock: Rc::new(NodeClock::new(per_mille, &mut random)),
-                replica_counters: Arc::default(),
-                broker_counters: Arc::default(),
-                running: None,
-                lives: 0,
-                frozen_by: BTreeSet::new(),
-                backlog: Vec::new(),
-                sync_us: plan.cluster.sync_us,
-                dying: None,
-                damaged: false,
-                dead: None,
-                restart_entered: false,
-            };
-            seats.insert(id, seat);
+            seats.insert(id, Seat::new(per_mille, plan.cluster.sync_us, &mut random));
         }
         let mut simulation = Simulation {
             plan,
@@ -116,6 +128,7 @@ impl Simulation {
             auditor: Auditor::default(),
             faults_played: BTreeMap::new(),
             victims: BTreeMap::new(),
+            changes: Vec::new(),
             calm: false,
         };
         for id in simulation.ids() {
@@ -172,6 +185,7 @@ impl Simulation {
             Event::FaultBegins(number) => self.begin_fault(number),
             Event::FaultEnds(number) => self.end_fault(number),
             Event::Start(id) => self.start(id),
+            Event::Membership => self.look_at_changes(),
             Event::Restart(id) => {
                 if let Some(seat) = self.seats.get_mut(&id) {
                     seat.restart_entered = false;
@@ -190,7 +204,8 @@ impl Simulation {
         let seats = &self.seats;
         let frozen = |id| seats.get(&id).is_some_and(|seat| !seat.frozen_by.is_empty());
         Tasks::run(&self.board.tasks, frozen);
-        for id in (1..=self.plan.cluster.nodes).map(NodeId) {
+        for place in 0..self.seats.len() {
+            let Some(id) = self.seats.keys().nth(place).copied() else { break };
             if self.is_frozen(id) {
                 continue;
             }
@@ -267,7 +282,7 @@ impl Simulation {
             return;
         }
         let Some(node) = self.seats.get(&id).and_then(|seat| seat.running.as_ref()) else { return };
-        let elected = self.auditor.look(id, life, &node.host.borrow());
+        let elected = self.auditor.look(id, life, &node.host.borrow(), &node.broker.node().image());
         for (to, key, message) in &output.messages {
             self.auditor.on_said((id, *to), *key, &node.host.borrow(), message);
         }
@@ -402,7 +417,8 @@ impl Simulation {
     /// Starts a node that is down.
     fn start(&mut self, id: NodeId) {
         let mut random = self.random.fork(id.0 as u64);
-        let Some(seat) = self.seats.get_mut(&id).filter(|seat| seat.running.is_none()) else { return };
+        let down = |seat: &&mut Seat| seat.running.is_none() && !seat.left;
+        let Some(seat) = self.seats.get_mut(&id).filter(down) else { return };
         seat.lives += 1;
         self.board.disturb(id, false);
         let life = seat.lives;
@@ -463,7 +479,7 @@ impl Simulation {
         let backlog = std::mem::take(&mut seat.backlog);
         seat.disk.crash(policy);
         let life = node.life;
-        self.auditor.forget_removed(id, life, &node.host.borrow());
+        self.auditor.forget_removed(id, life, &node.host.borrow(), &node.broker.node().image());
         drop(node);
         self.hang_up(id, life, closes);
         for event in backlog {

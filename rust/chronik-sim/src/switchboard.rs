@@ -46,6 +46,8 @@ pub(crate) enum Event {
     FaultEnds(usize),
     /// A node that was down starts.
     Start(NodeId),
+    /// Changes of members are looked at.
+    Membership,
     /// A node that could not start tries again.
     Restart(NodeId),
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chronik_replica::{Index, Promise, Replica, ReplicaMessage, Term};
+use chronik_replica::{Index, MemberId, Promise, Replica, ReplicaMessage, Term};
 use chronik_wire::types::{NodeId, PartitionKey};
 
 /// What one replica must hold when its node starts again.
@@ -14,6 +14,8 @@ use chronik_wire::types::{NodeId, PartitionKey};
 struct Held {
     /// The life in which it was last looked at.
     life: u64,
+    /// Which member it was then.
+    member: Option<MemberId>,
     /// The last entry it acknowledged and was not seen to replace.
     acknowledged: Option<(Index, Term)>,
     /// Its newest vote: the term, and who got it.
@@ -26,12 +28,13 @@ struct Held {
 /// The promises of all nodes.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
-    /// Per replica and term: who got its vote. Not even a wiped disk excuses a second one.
-    votes: BTreeMap<(PartitionKey, NodeId, Term), NodeId>,
+    /// Per member and term: who got its vote. Not even a wiped disk excuses a second one; a disk that was admitted again is
+    /// another member.
+    votes: BTreeMap<(PartitionKey, MemberId, Term), NodeId>,
     held: BTreeMap<(PartitionKey, NodeId), Held>,
     /// Replicas whose disk was wiped: they may not vote any more. In groups that began later their nodes may, since they
     /// have promised nothing there.
-    wiped: BTreeSet<(PartitionKey, NodeId)>,
+    wiped: BTreeSet<(PartitionKey, MemberId)>,
 }
 
 impl Promises {
@@ -45,7 +48,7 @@ impl Promises {
         let last = replica.log().last_index();
         let written = replica.log().hard_state();
         if let Some((term, candidate)) = held.vote
-            && (written.term < term || (written.term == term && written.vote != raft_id(candidate)))
+            && (written.term < term || (written.term == term && node_of(written.vote) != candidate))
         {
             return Some(format!(
                 "{key:?}: node {node} voted for node {candidate} in term {term} and remembers {written:?} after a restart"
@@ -73,6 +76,12 @@ impl Promises {
     pub(super) fn after_turn(&mut self, node: NodeId, replica: &Replica) {
         let log = replica.log();
         let held = self.held.entry((replica.key(), node)).or_default();
+        let member = replica.member();
+        if held.member.is_some_and(|before| before != member) {
+            // Another member of the group on the same disk: it has made no promise yet.
+            *held = Held { life: held.life, ..Held::default() };
+        }
+        held.member = Some(member);
         held.applied = held.applied.max(replica.applied());
         held.acknowledged = held.acknowledged.filter(|(index, term)| {
             *index <= log.last_index() && log.term(*index).is_ok_and(|now| now == *term)
@@ -90,13 +99,17 @@ impl Promises {
         let key = replica.key();
         match message.promise()? {
             // Two nodes that both lost everything may take each other for a cluster that begins; they are a minority.
-            Promise::Vote { term } if self.is_wiped(key, node) && !self.is_wiped(key, to) => Some(format!(
-                "{key:?}: node {node}, whose disk was wiped, voted for node {to} in term {term}"
-            )),
+            Promise::Vote { term }
+                if self.is_wiped(key, replica.member()) && !self.is_wiped_node(key, to) =>
+            {
+                Some(format!(
+                    "{key:?}: node {node}, whose disk was wiped, voted for node {to} in term {term}"
+                ))
+            }
             Promise::Vote { term } => {
                 let held = self.held.entry((key, node)).or_default();
                 held.vote = held.vote.filter(|(known, _)| *known >= term).or(Some((term, to)));
-                let before = *self.votes.entry((key, node, term)).or_insert(to);
+                let before = *self.votes.entry((key, replica.member(), term)).or_insert(to);
                 (before != to).then(|| {
                     format!("{key:?}: node {node} voted for node {before} and for node {to} in term {term}")
                 })
@@ -140,16 +153,22 @@ impl Promises {
 
     /// The disk of a node was wiped.
     pub(super) fn on_wiped(&mut self, node: NodeId) {
-        self.wiped.extend(self.held.keys().filter(|(_, of)| *of == node));
+        let lost = self.held.iter().filter(|((_, of), _)| *of == node);
+        self.wiped.extend(lost.filter_map(|((key, _), held)| Some((*key, held.member?))));
         self.held.retain(|(_, of), _| *of != node);
     }
 
-    fn is_wiped(&self, key: PartitionKey, node: NodeId) -> bool {
-        self.wiped.contains(&(key, node))
+    fn is_wiped(&self, key: PartitionKey, member: MemberId) -> bool {
+        self.wiped.contains(&(key, member))
+    }
+
+    fn is_wiped_node(&self, key: PartitionKey, node: NodeId) -> bool {
+        self.wiped.iter().any(|(of, member)| *of == key && member.node == node)
     }
 }
 
-/// A node as the log's hard state names it.
-fn raft_id(node: NodeId) -> u64 {
-    u64::try_from(node.0 + 1).unwrap_or_default()
+/// The node of a member as the log's hard state names it: the lower half of the number, counted from 1; above it is the
+/// member's generation.
+fn node_of(vote: u64) -> NodeId {
+    NodeId(i32::try_from(vote & u64::from(u32::MAX)).unwrap_or_default() - 1)
 }

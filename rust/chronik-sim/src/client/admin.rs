@@ -11,6 +11,7 @@ use chronik_wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsReques
 use chronik_wire::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use chronik_wire::types::{NodeId, TopicId};
 
+use super::copiers::{COPIES, COPIES_PARTITIONS};
 use super::requests::METADATA_VERSION;
 use super::{Client, Crowd, Place, producer};
 use crate::plan::ClusterPlan;
@@ -31,6 +32,11 @@ pub(crate) struct Topic {
 }
 
 impl Topic {
+    /// Whether copiers write to it, and nobody else.
+    pub(crate) fn is_for_copies(&self) -> bool {
+        &*self.name == COPIES
+    }
+
     pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
         (0..self.partitions).map(|partition| Place::new(&self.name, self.id, partition))
     }
@@ -40,18 +46,26 @@ impl Topic {
 pub(crate) async fn create_topics(crowd: Rc<Crowd>, plan: ClusterPlan, random: Random) -> Vec<Topic> {
     let client = Client::new(&crowd, "admin", None, random);
     let mut topics = Vec::new();
-    for (number, partitions) in plan.topics.iter().enumerate() {
-        let name: Rc<str> = Rc::from(format!("topic{number}"));
+    let numbered = plan.topics.iter().enumerate();
+    let mut wanted: Vec<(Rc<str>, i32, Configs)> = numbered
+        .map(|(number, partitions)| (Rc::from(format!("topic{number}")), *partitions, configs_of(&plan)))
+        .collect();
+    if crowd.plan.copiers > 0 {
+        // What was copied must stay, to be counted at the end.
+        let segments = vec![("internal.segment.bytes", plan.segment_bytes.to_string())];
+        wanted.push((Rc::from(COPIES), COPIES_PARTITIONS, segments));
+    }
+    for (name, partitions, configs) in wanted {
         loop {
             let node = client.some_node();
-            match client.create(node, &name, *partitions, &configs_of(&plan)).await {
+            match client.create(node, &name, partitions, &configs).await {
                 Ok(id) => {
-                    topics.push(Topic { name, id, partitions: *partitions });
+                    topics.push(Topic { name, id, partitions });
                     break;
                 }
                 Err(ErrorCode::TOPIC_ALREADY_EXISTS) => {
                     if let Some(id) = client.id_of(node, &name).await {
-                        topics.push(Topic { name, id, partitions: *partitions });
+                        topics.push(Topic { name, id, partitions });
                         break;
                     }
                 }
@@ -62,7 +76,10 @@ pub(crate) async fn create_topics(crowd: Rc<Crowd>, plan: ClusterPlan, random: R
     topics
 }
 
-fn configs_of(plan: &ClusterPlan) -> Vec<(&'static str, String)> {
+/// Names and values of what a topic is created with.
+type Configs = Vec<(&'static str, String)>;
+
+fn configs_of(plan: &ClusterPlan) -> Configs {
     let mut configs = vec![("internal.segment.bytes", plan.segment_bytes.to_string())];
     if plan.min_insync > 1 {
         configs.push(("min.insync.replicas", plan.min_insync.to_string()));

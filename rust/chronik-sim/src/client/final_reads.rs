@@ -6,21 +6,20 @@ use chronik_history::EARLIEST;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::NodeId;
 
-use super::{Client, Crowd, Place, Topic};
+use super::{Client, Crowd, Place};
 use crate::random::Random;
 
-/// Reads all replicas at `nodes`. Ends when each was read to the end.
+/// Reads these replicas. Ends when each was read to the end.
 pub(crate) async fn read_everything(
     crowd: Rc<Crowd>,
-    topics: Rc<[Topic]>,
-    nodes: Vec<NodeId>,
+    replicas: Vec<(Place, Vec<NodeId>)>,
     mut random: Random,
 ) {
-    for place in topics.iter().flat_map(Topic::places) {
-        for node in &nodes {
+    for (place, nodes) in &replicas {
+        for node in nodes {
             let name = format!("final-{}-{}", node.0, place.key);
             let client = Client::new(&crowd, &name, Some(*node), random.fork(node.0 as u64));
-            read_replica(&client, &place, *node).await;
+            read_replica(&client, place, *node).await;
         }
     }
 }

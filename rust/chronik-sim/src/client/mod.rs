@@ -5,7 +5,11 @@
 
 mod admin;
 mod consumer;
+mod copiers;
 mod final_reads;
+mod group_consumers;
+mod group_requests;
+mod members;
 mod producer;
 mod readers;
 mod requests;
@@ -21,14 +25,19 @@ use bytes::Bytes;
 use chronik_history::{Event, History, Operation, Status, Text};
 use chronik_wire::api::Request;
 use chronik_wire::header::{decode_response, request_frame};
-use chronik_wire::types::{NodeId, TopicId};
+use chronik_wire::types::{NodeId, PartitionIndex, PartitionKey, TopicId};
 
 use crate::plan::WorkloadPlan;
 use crate::random::Random;
 use crate::switchboard::{CallError, Switchboard};
 
 pub(crate) use admin::{Topic, create_topics};
+pub(crate) use copiers::judge_copies;
 pub(crate) use final_reads::read_everything;
+
+use copiers::COPIERS;
+use members::Member;
+use transactions::Worker;
 
 /// Time after which a client gives an answer up, in microseconds: more than any honest answer takes.
 const PATIENCE_US: u64 = 15_000_000;
@@ -51,6 +60,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// The partition as brokers name it.
+    pub(crate) fn partition_key(&self) -> PartitionKey {
+        PartitionKey::new(self.id, PartitionIndex(self.partition))
+    }
+
     pub(crate) fn new(topic: &Rc<str>, id: TopicId, partition: i32) -> Place {
         Place {
             topic: Rc::clone(topic),
@@ -104,7 +118,11 @@ impl Crowd {
 
     /// Starts every client of the plan.
     pub(crate) fn start(self: &Rc<Self>, topics: &[Topic], random: &mut Random) {
-        let places: Rc<[Place]> = topics.iter().flat_map(Topic::places).collect();
+        let of_copies = |wanted: bool| {
+            topics.iter().filter(move |topic| topic.is_for_copies() == wanted).flat_map(Topic::places)
+        };
+        let places: Rc<[Place]> = of_copies(false).collect();
+        let outputs: Vec<Place> = of_copies(true).collect();
         let mut number = 0;
         let mut client = |name: &str, home: Option<NodeId>| {
             number += 1;
@@ -141,6 +159,21 @@ impl Crowd {
         }
         if self.plan.topic_churn {
             self.run(admin::churn(client("admin", None)));
+        }
+        for _ in 0..self.plan.members {
+            let member = Member::new(client("member", None), "classic", false, Rc::clone(&places));
+            self.run(group_consumers::consume(member));
+        }
+        for _ in 0..self.plan.newer_members {
+            let member = Member::new(client("newer-member", None), "newer", true, Rc::clone(&places));
+            self.run(group_consumers::consume(member));
+        }
+        for number in 0..self.plan.copiers {
+            let reader = client("copier", None);
+            let writer = Client::new(self, &reader.name, None, reader.random.borrow_mut().fork(1));
+            let member = Member::new(reader, COPIERS, self.plan.newer_copiers, Rc::clone(&places));
+            let worker = Worker::new(writer, Rc::from(format!("copier{number}")), Rc::clone(&places));
+            self.run(copiers::copy(member, worker, outputs.clone()));
         }
     }
 

@@ -94,7 +94,7 @@ pub(super) struct Fetched {
 }
 
 impl Client {
-    /// Fetches once and writes down what came.
+    /// Fetches once, now and then committed records alone, and writes down what came.
     pub(super) async fn fetch(
         &self,
         place: &Place,
@@ -104,6 +104,19 @@ impl Client {
         rack: &str,
     ) -> Result<Fetched, ErrorCode> {
         let isolation = if self.chance(300) { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
+        self.fetch_as(place, node, offset, wait_ms, rack, isolation).await
+    }
+
+    /// The same with an isolation of the caller's choice.
+    pub(super) async fn fetch_as(
+        &self,
+        place: &Place,
+        node: NodeId,
+        offset: i64,
+        wait_ms: u64,
+        rack: &str,
+        isolation: Isolation,
+    ) -> Result<Fetched, ErrorCode> {
         let args = FetchArgs { offset, max_wait_ms: wait_ms, isolation, ..FetchArgs::default() };
         let pending = self.invoked(node, &place.key, Operation::Fetch(Call::new(args)));
         let mut request = fetch(place, offset, wait_ms as i32, rack);

@@ -23,29 +23,30 @@ const END_VERSIONS: (i16, i16) = (3, 5);
 /// Time after which the coordinator aborts, in milliseconds: short, so that what the dead leave open is soon decided.
 const TIMEOUT_MS: i32 = 4_000;
 /// Attempts of one request before a producer gives its transaction up.
-const ATTEMPTS: u64 = 8;
+pub(super) const ATTEMPTS: u64 = 8;
 /// Longest pause of a producer that was replaced before it comes again, in microseconds.
 const SULK_US: u64 = 4_000_000;
 
 /// A producer id, its epoch, and the sequences of its next batches.
-struct Identity {
-    id: i64,
-    epoch: i16,
+pub(super) struct Identity {
+    pub(super) id: i64,
+    pub(super) epoch: i16,
     sequences: BTreeMap<Text, i32>,
 }
 
 /// How a step of a transaction came out.
-enum Step {
+pub(super) enum Step {
     Done,
     /// The transaction cannot go on.
     Failed,
 }
 
 /// A producer that works in transactions until the run closes.
-struct Worker {
-    client: Client,
-    transactional_id: Rc<str>,
-    raising: bool,
+pub(super) struct Worker {
+    pub(super) client: Client,
+    pub(super) transactional_id: Rc<str>,
+    /// Its ends raise its epoch, and the broker adds what it writes to its transactions (KIP-890).
+    pub(super) raising: bool,
     places: Rc<[Place]>,
     coordinator: Option<NodeId>,
     transactions: u64,
@@ -54,9 +55,7 @@ struct Worker {
 
 /// Works in transactions under one transactional id.
 pub(super) async fn transact(client: Client, transactional_id: Rc<str>, places: Rc<[Place]>) {
-    let raising = client.chance(500);
-    let mut worker =
-        Worker { client, transactional_id, raising, places, coordinator: None, transactions: 0, values: 0 };
+    let mut worker = Worker::new(client, transactional_id, places);
     while !worker.client.is_closing() {
         let Some(mut identity) = worker.init().await else {
             worker.client.back_off().await;
@@ -73,8 +72,13 @@ pub(super) async fn transact(client: Client, transactional_id: Rc<str>, places: 
 }
 
 impl Worker {
+    pub(super) fn new(client: Client, transactional_id: Rc<str>, places: Rc<[Place]>) -> Worker {
+        let raising = client.chance(500);
+        Worker { client, transactional_id, raising, places, coordinator: None, transactions: 0, values: 0 }
+    }
+
     /// The coordinator as this client knows it, or as a node says.
-    async fn coordinator(&mut self) -> NodeId {
+    pub(super) async fn coordinator(&mut self) -> NodeId {
         if let Some(node) = self.coordinator {
             return node;
         }
@@ -93,7 +97,7 @@ impl Worker {
     }
 
     /// Looks for the coordinator again if this answer is a reason to.
-    fn heed(&mut self, code: ErrorCode) {
+    pub(super) fn heed(&mut self, code: ErrorCode) {
         if matches!(
             code,
             ErrorCode::NETWORK_EXCEPTION
@@ -106,7 +110,7 @@ impl Worker {
     }
 
     /// Begins as a new producer; one attempt.
-    async fn init(&mut self) -> Option<Identity> {
+    pub(super) async fn init(&mut self) -> Option<Identity> {
         let node = self.coordinator().await;
         let request = InitProducerIdRequest {
             transactional_id: Some(self.transactional_id.to_string()),
@@ -133,14 +137,20 @@ impl Worker {
         error_code.is_none().then_some(identity)
     }
 
-    /// One transaction from its beginning to its end. False if the producer must begin anew.
-    async fn one_transaction(&mut self, identity: &mut Identity) -> bool {
+    /// A transaction begins, under a name for the history.
+    pub(super) fn begin(&mut self) -> Text {
         self.transactions += 1;
         let name = Text::from(format!("{}/{}", self.client.name, self.transactions));
         let transactional_id = Text::from(&*self.transactional_id);
         let args = BeginArgs { transaction: name.clone(), transactional_id };
         let pending = self.client.invoked(NodeId(0), &Text::default(), Operation::Begin(Call::new(args)));
         self.client.returned(&pending, 0, Status::Ok, |_| ());
+        name
+    }
+
+    /// One transaction from its beginning to its end. False if the producer must begin anew.
+    async fn one_transaction(&mut self, identity: &mut Identity) -> bool {
+        let name = self.begin();
         let mut whole = true;
         let mut added = Vec::new();
         for _ in 0..1 + self.client.below(4) {
@@ -157,12 +167,24 @@ impl Worker {
         self.end(identity, &name, commit).await && whole
     }
 
-    /// Writes one batch, after telling the coordinator where to unless the broker does that itself.
     async fn write(
         &mut self,
         identity: &mut Identity,
         name: &Text,
         place: &Place,
+        added: &mut Vec<Text>,
+    ) -> Step {
+        let values = self.client.new_values(&mut self.values);
+        self.write_values(identity, name, place, values, added).await
+    }
+
+    /// Writes one batch, after telling the coordinator where to unless the broker does that itself.
+    pub(super) async fn write_values(
+        &mut self,
+        identity: &mut Identity,
+        name: &Text,
+        place: &Place,
+        values: Vec<Text>,
         added: &mut Vec<Text>,
     ) -> Step {
         if !self.raising && !added.contains(&place.key) {
@@ -172,7 +194,6 @@ impl Worker {
             added.push(place.key.clone());
         }
         let sequence = identity.sequences.entry(place.key.clone()).or_default();
-        let values = self.client.new_values(&mut self.values);
         let producer = Producer { id: identity.id, epoch: identity.epoch, sequence: Some(*sequence) };
         let membership = Membership {
             transaction: name.clone(),
@@ -238,7 +259,7 @@ impl Worker {
 
     /// Ends a transaction, and repeats that until there is an answer that says how it came out. False if there is none
     /// that lets the producer go on.
-    async fn end(&mut self, identity: &mut Identity, name: &Text, commit: bool) -> bool {
+    pub(super) async fn end(&mut self, identity: &mut Identity, name: &Text, commit: bool) -> bool {
         let request = EndTxnRequest {
             transactional_id: self.transactional_id.to_string(),
             producer_id: identity.id,
@@ -286,7 +307,7 @@ fn outcome(code: ErrorCode) -> Status {
 }
 
 /// Whether asking again cannot help.
-fn is_final(code: ErrorCode) -> bool {
+pub(super) fn is_final(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::INVALID_PRODUCER_EPOCH

@@ -16,6 +16,8 @@ pub(super) fn plan(seed: u64, duration_ms: u64) -> Plan {
     let network = network(&mut random.fork(2));
     let workload = workload(&mut random.fork(3), &cluster);
     let faults = faults(&mut random.fork(4), &cluster, duration_ms);
+    let workload = with_groups(workload, &mut random.fork(5), &cluster);
+    let faults = with_changes_of_members(faults, &mut random.fork(6), &cluster, duration_ms);
     Plan { seed, duration_ms, cluster, network, workload, faults }
 }
 
@@ -88,9 +90,27 @@ fn workload(random: &mut Random, cluster: &ClusterPlan) -> WorkloadPlan {
         transactional_writers: if random.chance(500) { random.between(1, 2) as usize } else { 0 },
         rivals: random.chance(300),
         keyed: cluster.compacted,
+        members: 0,
+        newer_members: 0,
+        copiers: 0,
+        newer_copiers: false,
     };
     // What an aborted transaction wrote goes from a compacted log, which the checker would call lost.
     if cluster.compacted { WorkloadPlan { transactional_writers: 0, ..plan } } else { plan }
+}
+
+fn with_groups(plan: WorkloadPlan, random: &mut Random, cluster: &ClusterPlan) -> WorkloadPlan {
+    let some = |random: &mut Random, per_mille| {
+        if random.chance(per_mille) { random.between(1, 3) as usize } else { 0 }
+    };
+    WorkloadPlan {
+        members: some(random, 400),
+        newer_members: some(random, 400),
+        // What an aborted transaction wrote goes from a compacted log, which the checker would call lost.
+        copiers: if cluster.compacted { 0 } else { some(random, 300) },
+        newer_copiers: random.chance(500),
+        ..plan
+    }
 }
 
 type DrawFault = fn(&mut Random, &ClusterPlan) -> Option<FaultKind>;
@@ -133,6 +153,36 @@ fn faults(random: &mut Random, cluster: &ClusterPlan, duration_ms: u64) -> Vec<F
         }
     }
     faults.extend(flicker(&mut random.fork(1), cluster, duration_ms));
+    faults.sort_by_key(|fault| fault.at_ms);
+    faults
+}
+
+/// Nodes come and go, and partitions move to and fro between them.
+fn with_changes_of_members(
+    mut faults: Vec<Fault>,
+    random: &mut Random,
+    cluster: &ClusterPlan,
+    duration_ms: u64,
+) -> Vec<Fault> {
+    for fault in &mut faults {
+        if let FaultKind::Wipe { readmitted, .. } = &mut fault.kind {
+            *readmitted = random.chance(500);
+        }
+    }
+    if random.chance(250) {
+        let mut at_ms = CALM_MS + random.below(2_000);
+        let mut kind = FaultKind::AddNode;
+        while at_ms < duration_ms {
+            faults.push(Fault { at_ms, for_ms: 0, kind });
+            at_ms += 50 + random.around(3_000);
+            let node = random.between(1, cluster.nodes as u64 + 1) as i32;
+            kind = match random.below(10) {
+                0 => FaultKind::AddNode,
+                1 | 2 => FaultKind::RemoveNode { node },
+                _ => FaultKind::Reassign { partition: random.below(8) as usize, without: node },
+            };
+        }
+    }
     faults.sort_by_key(|fault| fault.at_ms);
     faults
 }
@@ -264,7 +314,7 @@ fn bit_flip(random: &mut Random, cluster: &ClusterPlan) -> Option<FaultKind> {
 }
 
 fn wipe(random: &mut Random, cluster: &ClusterPlan) -> Option<FaultKind> {
-    (cluster.nodes > 2).then(|| FaultKind::Wipe { target: target(random, cluster) })
+    (cluster.nodes > 2).then(|| FaultKind::Wipe { target: target(random, cluster), readmitted: false })
 }
 
 fn clock_jump(random: &mut Random, cluster: &ClusterPlan) -> Option<FaultKind> {

@@ -55,6 +55,9 @@ impl Simulation {
             }
             FaultKind::ClockJump { by_ms, .. } => self.for_each(&victims, |seat| seat.clock.jump(*by_ms)),
             FaultKind::Transfer { partition, to } => self.transfer(*partition, NodeId(*to)),
+            FaultKind::AddNode => self.add_node(),
+            FaultKind::RemoveNode { node } => self.remove_node(NodeId(*node)),
+            FaultKind::Reassign { partition, without } => self.reassign(*partition, NodeId(*without)),
         };
         if !played {
             return;
@@ -80,6 +83,9 @@ impl Simulation {
                     // The power may not have gone yet, where it waited for changes that nobody made.
                     self.disarm(id);
                     self.start(id);
+                    if matches!(fault.kind, FaultKind::Wipe { readmitted: true, .. }) {
+                        self.readmit(id);
+                    }
                 }
             }
             FaultKind::PowerCut { .. } => {
@@ -106,7 +112,11 @@ impl Simulation {
                 });
                 self.restart_if_stopped(&victims);
             }
-            FaultKind::ClockJump { .. } | FaultKind::Transfer { .. } => {}
+            FaultKind::ClockJump { .. }
+            | FaultKind::Transfer { .. }
+            | FaultKind::AddNode
+            | FaultKind::RemoveNode { .. }
+            | FaultKind::Reassign { .. } => {}
         }
     }
 
@@ -132,7 +142,7 @@ impl Simulation {
             | FaultKind::SyncError { target, .. }
             | FaultKind::BadDisk { target, .. }
             | FaultKind::BitFlip { target }
-            | FaultKind::Wipe { target }
+            | FaultKind::Wipe { target, .. }
             | FaultKind::ClockJump { target, .. } => Some(*target),
             FaultKind::Cut { shape } => match shape {
                 CutShape::Isolate(target) | CutShape::Deaf(target) | CutShape::Mute(target) => Some(*target),
@@ -143,7 +153,11 @@ impl Simulation {
                 CutShape::Ring => return self.ids(),
             },
             FaultKind::PowerCut { .. } => return self.running(),
-            FaultKind::Noise(_) | FaultKind::Transfer { .. } => None,
+            FaultKind::RemoveNode { node } => Some(Target::Node(*node)),
+            FaultKind::Noise(_)
+            | FaultKind::Transfer { .. }
+            | FaultKind::AddNode
+            | FaultKind::Reassign { .. } => None,
         };
         target.and_then(|target| self.resolve(target)).into_iter().collect()
     }
@@ -159,7 +173,7 @@ impl Simulation {
         }
     }
 
-    fn running(&self) -> Vec<NodeId> {
+    pub(super) fn running(&self) -> Vec<NodeId> {
         self.seats.iter().filter(|(_, seat)| seat.running.is_some()).map(|(id, _)| *id).collect()
     }
 
@@ -288,7 +302,8 @@ impl Simulation {
     fn damage(&mut self, victims: &[NodeId], damage: fn(&mut Simulation, &MemDisk) -> bool) -> bool {
         let Some(id) = victims.first().copied() else { return false };
         let damaged = self.seats.values().filter(|seat| seat.damaged).count();
-        let minority = (self.seats.len() - 1) / 2;
+        // Every partition has as many replicas as the cluster had nodes when it was founded.
+        let minority = (self.plan.cluster.nodes as usize - 1) / 2;
         let allowed = self.seats.get(&id).is_some_and(|seat| seat.damaged) || damaged < minority;
         if !allowed || !self.stop(id, UnsyncedPolicy::Keep) {
             return false;

@@ -43,9 +43,14 @@ impl Simulation {
         healthy.map(|(id, _)| *id).collect()
     }
 
+    /// Nodes that run, whose disk was never damaged, and that hold a partition.
+    pub(crate) fn holders(&self, key: PartitionKey) -> Vec<NodeId> {
+        self.healthy().into_iter().filter(|id| self.is_held_by(key, *id)).collect()
+    }
+
     /// Why nodes could not start.
     pub(crate) fn dead(&self) -> Vec<(NodeId, bool, String)> {
-        let dead = self.seats.iter().filter(|(_, seat)| seat.running.is_none());
+        let dead = self.seats.iter().filter(|(_, seat)| seat.running.is_none() && !seat.left);
         dead.map(|(id, seat)| (*id, seat.damaged, seat.dead.clone().unwrap_or_default())).collect()
     }
 
