@@ -2,7 +2,8 @@
 
 use crate::controller::ControllerError;
 use chronik_coord::ItemError;
-use chronik_replica::{AppendError, GateErrorKind, ReadError, ReplicaError};
+use chronik_mutants::{Mutant, planted};
+use chronik_replica::{AppendError, GateErrorKind, Index, ReadError, ReadView, ReplicaError};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::LeaderEpoch;
 
@@ -40,6 +41,14 @@ pub(crate) fn list_offsets_gate(kind: GateErrorKind, version: i16) -> ErrorCode 
         }
         GateErrorKind::Behind | GateErrorKind::NoLeader => ErrorCode::LEADER_NOT_AVAILABLE,
     }
+}
+
+/// What was true of the replica that passed a gate must be true of the one that answers: a node that leaves a group and
+/// joins it again has another one in its place, which begins with nothing.
+pub(crate) fn check_pass(pass: Index, view: &ReadView) -> Result<(), ErrorCode> {
+    // These bugs let readers pass too early, which would be made good here.
+    let planted_before = planted(Mutant::ApplyNotAwaited) || planted(Mutant::CommittedNotApplied);
+    if view.applied < pass && !planted_before { Err(ErrorCode::NOT_LEADER_OR_FOLLOWER) } else { Ok(()) }
 }
 
 /// A gate that OffsetForLeaderEpoch could not pass.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chronik_coord::ReadConsistency;
 use chronik_mutants::{Mutant, planted};
-use chronik_replica::{GateError, GatePass, Host, ReadError, ReadView, Role};
+use chronik_replica::{GateError, GatePass, Host, Index, ReadError, ReadView, Role};
 use chronik_wire::batch::BatchHeader;
 use chronik_wire::codec::Records;
 use chronik_wire::error_code::ErrorCode;
@@ -35,6 +35,8 @@ pub(crate) struct FetchSpec {
     pub(crate) consistency: ReadConsistency,
     /// Whether followers serve at all.
     pub(crate) followers_serve: bool,
+    /// What was applied when the gate opened; nothing before.
+    pub(crate) passed: Index,
     /// The client's rack and the racks of the live nodes, when a better replica may be named.
     pub(crate) racks: Option<Arc<Racks>>,
 }
@@ -208,7 +210,10 @@ fn refusal(spec: &FetchSpec, view: &ReadView, role_at_arrival: Role) -> Option<E
     if client_epoch != LeaderEpoch::NONE.0 && client_epoch < view.leader_epoch.0 {
         return Some(ErrorCode::FENCED_LEADER_EPOCH);
     }
-    (view.role != role_at_arrival).then_some(ErrorCode::NOT_LEADER_OR_FOLLOWER)
+    if view.role != role_at_arrival {
+        return Some(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    }
+    errors::check_pass(spec.passed, view).err()
 }
 
 fn better_replica(spec: &FetchSpec, view: &ReadView) -> Option<NodeId> {

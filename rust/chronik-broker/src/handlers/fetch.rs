@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use chronik_mutants::{Mutant, planted};
-use chronik_replica::{GateError, GateErrorKind, GatePass, Role};
+use chronik_replica::{GateError, GateErrorKind, GatePass, Index, Role};
 use chronik_wire::api::ApiKey;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::common::LeaderIdAndEpoch;
@@ -129,6 +129,7 @@ impl Fetch {
                 committed_only: request.isolation_level == READ_COMMITTED,
                 consistency: chronik_coord::ReadConsistency::Linearizable,
                 followers_serve: config.fetch_from_followers,
+                passed: Index::ZERO,
                 racks: racks.clone(),
             };
             let result = PartitionData::default();
@@ -249,6 +250,7 @@ impl Fetch {
                     Ok(pass) => {
                         if let Some(part) = self.parts.get_mut(index) {
                             part.gate_waited = pass.waited;
+                            part.spec.passed = pass.index;
                         }
                         open.push(index);
                     }

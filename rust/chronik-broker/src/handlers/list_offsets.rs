@@ -10,7 +10,7 @@
 
 use chronik_log::BatchAt;
 use chronik_mutants::{Mutant, planted};
-use chronik_replica::Host;
+use chronik_replica::{Host, Index};
 use chronik_wire::batch::BatchView;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::list_offsets::{
@@ -83,14 +83,17 @@ async fn settle(
     let gone = ErrorCode::NOT_LEADER_OR_FOLLOWER;
     let version = context.version;
     let gate = gate.await.map_err(|_| gone)?;
-    if !planted(Mutant::ListOffsetsUngated) {
-        gate.await.map_err(|_| gone)?.map_err(|error| errors::list_offsets_gate(error.kind, version))?;
-    }
+    let pass = if planted(Mutant::ListOffsetsUngated) {
+        Index::ZERO
+    } else {
+        let pass = gate.await.map_err(|_| gone)?;
+        pass.map_err(|error| errors::list_offsets_gate(error.kind, version))?.index
+    };
     let wanted = wanted.clone();
     context
         .broker
         .hosts
-        .with(key, move |host| answer(host, key, &wanted, committed_only))
+        .with(key, move |host| answer(host, (key, pass), &wanted, committed_only))
         .await
         .map_err(|_| gone)?
 }
@@ -98,7 +101,7 @@ async fn settle(
 /// One snapshot, one answer.
 fn answer(
     host: &mut Host,
-    key: PartitionKey,
+    (key, pass): (PartitionKey, Index),
     wanted: &ListOffsetsPartition,
     committed_only: bool,
 ) -> Result<Found, ErrorCode> {
@@ -106,6 +109,7 @@ fn answer(
     if view.stopped {
         return Err(ErrorCode::KAFKA_STORAGE_ERROR);
     }
+    errors::check_pass(pass, &view)?;
     errors::check_epoch(wanted.current_leader_epoch, view.leader_epoch)?;
     let epoch = view.leader_epoch.0;
     let end = if committed_only { view.last_stable_offset } else { view.high_watermark };

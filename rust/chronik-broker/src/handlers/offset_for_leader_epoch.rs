@@ -6,7 +6,7 @@
 //! Not done: requests of replicas (replication between brokers does not use this).
 //! Tests: tests of this crate.
 
-use chronik_replica::{GateError, GatePass, Host};
+use chronik_replica::{GateError, GatePass, Host, Index};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::offset_for_leader_epoch::{
     EpochEndOffset, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, OffsetForLeaderPartition,
@@ -86,16 +86,22 @@ async fn settle(
     let hosts = &context.broker.hosts;
     let gone = ErrorCode::NOT_LEADER_OR_FOLLOWER;
     let gate = gate.await.map_err(|_| gone)?;
-    gate.await.map_err(|_| gone)?.map_err(|error| errors::epoch_gate(error.kind))?;
+    let pass = gate.await.map_err(|_| gone)?.map_err(|error| errors::epoch_gate(error.kind))?.index;
     let wanted = wanted.clone();
     hosts
-        .with(key, move |host| answer(host, key, wanted.current_leader_epoch, wanted.leader_epoch))
+        .with(key, move |host| answer(host, (key, pass), wanted.current_leader_epoch, wanted.leader_epoch))
         .await
         .map_err(|_| gone)?
 }
 
-fn answer(host: &Host, key: PartitionKey, client_epoch: i32, epoch: i32) -> Result<(i32, i64), ErrorCode> {
+fn answer(
+    host: &Host,
+    (key, pass): (PartitionKey, Index),
+    client_epoch: i32,
+    epoch: i32,
+) -> Result<(i32, i64), ErrorCode> {
     let view = host.view(key).map_err(|error| errors::replica(&error))?;
+    errors::check_pass(pass, &view)?;
     errors::check_epoch(client_epoch, view.leader_epoch)?;
     let end = host.epoch_end_offset(key, LeaderEpoch(epoch)).map_err(|error| errors::read(&error))?;
     Ok(end.map_or((-1, -1), |end| (end.epoch.0, end.end_offset.0)))
