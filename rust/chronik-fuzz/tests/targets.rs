@@ -151,6 +151,7 @@ tests! {
     requests: 2_000,
     samples: 500,
     snapshots: 1_000,
+    transactions: 1_000,
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub mod peers;
 pub mod requests;
 pub mod samples;
 pub mod snapshots;
+pub mod transactions;
 
 use crate::Target;
 
@@ -46,4 +47,5 @@ targets! {
     requests
     samples
     snapshots
+    transactions
 }
