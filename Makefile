@@ -70,8 +70,9 @@ sim: check-tools ## 2,000 simulated schedules of a minute each, and every rare p
 
 .PHONY: mutants
 mutants: check-tools ## every planted bug is found, and the broker without one is not accused
-	$(CARGO) test --locked --quiet --target-dir target/mutants -p chronik-log -p chronik-replica -p chronik-broker \
-	  --features chronik-log/mutants,chronik-replica/mutants,chronik-broker/mutants the_scenarios_above_kill_their_bugs
+	$(CARGO) test --locked --quiet --target-dir target/mutants -p chronik-log -p chronik-replica -p chronik-coord \
+	  -p chronik-broker --features chronik-log/mutants,chronik-replica/mutants,chronik-coord/mutants,chronik-broker/mutants \
+	  the_scenarios_above_kill_their_bugs
 	$(SIM) --features mutants --target-dir target/mutants -- mutants $(MUTANTS_ARGS)
 
 .PHONY: fuzz

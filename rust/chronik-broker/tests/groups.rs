@@ -235,6 +235,15 @@ fn a_deposed_coordinator_tells_nobody_the_past() {
 }
 
 #[test]
+fn a_coordinator_that_is_cut_off_acknowledges_nothing() {
+    let mut cluster = cluster();
+    let node = cluster.coordinating(NodeId(1));
+    assert_eq!(cluster.commit(node, None, "t", 1), ErrorCode::NONE);
+    cluster.isolate(node);
+    assert_ne!(cluster.commit(node, None, "t", 2), ErrorCode::NONE);
+}
+
+#[test]
 fn on_the_pinned_address_requests_are_carried_to_the_coordinator() {
     let mut cluster = cluster();
     let node = cluster.coordinating(NodeId(1));
@@ -284,4 +293,15 @@ fn the_topic_of_groups_is_nobody_elses_to_create_or_to_write_to() {
     let refused = cluster.call(leader, PRODUCE_VERSION, &request);
     let result = &refused.responses[0].partition_responses[0];
     assert_eq!(result.error_code, ErrorCode::INVALID_TOPIC_EXCEPTION);
+}
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+    use harness::killed;
+
+    killed(Mutant::CoordinatorUngated, a_deposed_coordinator_tells_nobody_the_past);
+    killed(Mutant::CommitAnsweredEarly, a_coordinator_that_is_cut_off_acknowledges_nothing);
 }

@@ -2,9 +2,12 @@
 
 mod harness;
 
+use std::pin::pin;
 use std::task::{Context, Waker};
 
 use chronik_broker::{NodeMessage, PeerMessage};
+use chronik_coord::Action;
+use chronik_coord::command::{AlterReassignment, AlterReassignments};
 use chronik_replica::EndMarker;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
@@ -194,6 +197,43 @@ fn a_commit_is_visible_at_every_node_when_it_is_acknowledged() {
     assert_eq!(cluster.at_every_node(0), vec![(12, 1); 3], "named as aborted, everywhere");
 }
 
+/// The coordinator is cut off, and alone holds a partition of the transaction: it could write the marker there.
+#[test]
+fn no_marker_is_written_before_the_decision_is_committed() {
+    let mut cluster = cluster();
+    let mut producer = cluster.init();
+    let node = cluster.coordinator(TRANSACTION, ID);
+    let alone =
+        AlterReassignment { topic: "t".to_owned(), partition: PartitionIndex(0), replicas: Some(vec![node]) };
+    let action = Action::AlterReassignments(AlterReassignments {
+        partitions: vec![alone],
+        allow_replication_factor_change: true,
+    });
+    cluster.control(node, action);
+    let key = cluster.key_at(0);
+    cluster.wait_for("the coordinator to hold the partition alone", |cluster| {
+        let image = cluster.node(node).broker.node().image();
+        let leads = cluster.node(node).broker.node().view(|view| view.leader(key)).map(|(leader, _)| leader);
+        image.assignment(key).is_some_and(|now| now.replicas == [node] && !now.is_moving())
+            && leads == Some(node)
+    });
+    assert_eq!(cluster.add(&producer, &[0]), ErrorCode::NONE);
+    assert_eq!(cluster.write(&mut producer, 0, "v"), ErrorCode::NONE);
+    assert_eq!(cluster.coordinator(TRANSACTION, ID), node);
+    cluster.isolate(node);
+    let request = EndTxnRequest {
+        transactional_id: ID.to_owned(),
+        producer_id: producer.id,
+        producer_epoch: producer.epoch,
+        committed: true,
+    };
+    let mut answer = pin!(cluster.ask(node, false, 3, &request));
+    assert!(answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    cluster.pass_ms(100);
+    let view = cluster.node(node).host.borrow().view(key).expect("it is there");
+    assert_eq!((view.last_stable_offset.0, view.high_watermark.0), (0, 1), "open, without a marker");
+}
+
 #[test]
 fn a_newer_producer_of_the_same_id_fences_the_older_and_aborts_what_it_left() {
     let mut cluster = cluster();
@@ -376,4 +416,14 @@ fn a_coordinator_lists_its_transactions_and_nobody_elses() {
         let expected = if asked == node { vec![(ID, "Ongoing")] } else { Vec::new() };
         assert_eq!((listed.error_code, states), (ErrorCode::NONE, expected), "at node {asked}");
     }
+}
+
+/// With its bug planted the scenario fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    harness::killed(
+        chronik_mutants::Mutant::MarkersBeforeDecision,
+        no_marker_is_written_before_the_decision_is_committed,
+    );
 }

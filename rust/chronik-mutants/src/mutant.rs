@@ -149,6 +149,28 @@ mutants! {
     /// Open transactions are missing in snapshots. Caught by: G1a, precommitted.
     OpenTransactionsNotSaved = "open-transactions-not-saved",
 
+    // Coordinators.
+    /// A coordinator answers before its records are committed. Caught by: offset-regress.
+    CommitAnsweredEarly = "commit-answered-early",
+    /// A coordinator says what it knows without showing that it still leads. Caught by: offset-regress.
+    CoordinatorUngated = "coordinator-ungated",
+    /// Members commit whatever their generation or epoch. Caught by: fencing.
+    OldGenerationCommits = "old-generation-commits",
+    /// Members that are silent stay in their groups. Caught by: partitions that nobody reads.
+    SessionsNeverEnd = "sessions-never-end",
+    /// Offsets are told to those who ask for stable ones, though an open transaction may replace them. Caught by: records
+    /// that are copied twice.
+    UnstableOffsetsTold = "unstable-offsets-told",
+    /// The offsets of an aborted transaction count. Caught by: offset-regress, records that are not copied.
+    AbortedOffsetsKept = "aborted-offsets-kept",
+    /// Committed offsets are missing in snapshots. Caught by: offset-regress.
+    GroupSnapshotsForgetOffsets = "group-snapshots-forget-offsets",
+    /// A producer that was replaced ends the transaction of its successor. Caught by: zombie.
+    ZombieEndsTransaction = "zombie-ends-transaction",
+    /// Markers are written before the decision is committed. Caught by: markers of a decision that its successor does not
+    /// know.
+    MarkersBeforeDecision = "markers-before-decision",
+
     // Compaction.
     /// A compaction drops tombstones that nobody had time to read. Caught by: a reader from the beginning that keeps a
     /// key which was deleted; replicas that differ above the plan's bound.
@@ -186,6 +208,8 @@ impl Mutant {
                 | Mutant::JoiningCounts
                 | Mutant::MembersBeforeCommit
                 | Mutant::MembersForgotten
+                | Mutant::SessionsNeverEnd
+                | Mutant::MarkersBeforeDecision
                 | Mutant::TombstoneDroppedEarly
                 | Mutant::NewestValueDropped
                 | Mutant::OldFilesGoFirst

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use chronik_coord::MetaImage;
 use chronik_coord::coordinator::{CoordinatorBatch, MarkerOrder, Moment, Output, Ticket};
+use chronik_mutants::{Mutant, planted};
 use chronik_replica::{
     Acks, AppendError, AppendReceiver, GateError, GateErrorKind, GatePass, Host, LeaderChange,
 };
@@ -246,6 +247,7 @@ impl<K: Kind> Office<K> {
 
     /// Appends what the machine wants, and lets its replies wait for that.
     fn carry_out(&mut self, output: Output<K::Reply>) -> Next {
+        let appends = !output.batches.is_empty();
         for batch in output.batches {
             let Ok(bytes) = encode(&batch, self.broker.world.wall_ms()) else {
                 tracing::error!(
@@ -262,7 +264,14 @@ impl<K: Kind> Office<K> {
             let proof = Proof::Append(outcome);
             self.pending.push_back(Pending { proof, replies: Vec::new(), orders: Vec::new() });
         }
-        let (replies, orders) = (output.replies, self.machine.take_markers());
+        let (mut replies, mut orders) = (output.replies, self.machine.take_markers());
+        let early = if appends { Mutant::CommitAnsweredEarly } else { Mutant::CoordinatorUngated };
+        if planted(early) {
+            self.answer(std::mem::take(&mut replies));
+        }
+        if planted(Mutant::MarkersBeforeDecision) {
+            self.order(std::mem::take(&mut orders));
+        }
         if replies.is_empty() && orders.is_empty() {
             return Next::Serve;
         }
@@ -284,19 +293,27 @@ impl<K: Kind> Office<K> {
         self.broker.hosts.own().borrow_mut()
     }
 
+    fn answer(&mut self, replies: Vec<(Ticket, K::Reply)>) {
+        for (ticket, reply) in replies {
+            if let Some(waiting) = self.waiting.remove(&ticket) {
+                // Whoever asked may have gone.
+                let _ = waiting.send(reply);
+            }
+        }
+    }
+
+    fn order(&self, orders: Vec<MarkerOrder>) {
+        for order in orders {
+            self.broker.carry_out::<K>(self.key, self.epoch, order);
+        }
+    }
+
     fn on_outcome(&mut self, outcome: Outcome) -> Next {
         let Some(Pending { replies, orders, .. }) = self.pending.pop_front() else { return Next::Serve };
         match outcome {
             Outcome::Proved => {
-                for order in orders {
-                    self.broker.carry_out::<K>(self.key, self.epoch, order);
-                }
-                for (ticket, reply) in replies {
-                    if let Some(waiting) = self.waiting.remove(&ticket) {
-                        // Whoever asked may have gone.
-                        let _ = waiting.send(reply);
-                    }
-                }
+                self.order(orders);
+                self.answer(replies);
                 Next::Serve
             }
             // Whoever leads orders its markers once more, when it takes office.

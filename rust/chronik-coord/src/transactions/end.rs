@@ -15,6 +15,7 @@
 
 use std::sync::Arc;
 
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::end_txn::{EndTxnRequest, EndTxnResponse};
 
@@ -103,7 +104,7 @@ fn judge(present: &Transaction, request: &EndTxnRequest, version: i16) -> Result
     if present.producer_id != request.producer_id {
         return Err(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
     }
-    if present.producer_epoch != request.producer_epoch {
+    if present.producer_epoch != request.producer_epoch && !planted(Mutant::ZombieEndsTransaction) {
         return Err(fenced(version, FENCED_SINCE));
     }
     match (present.status, request.committed) {
@@ -138,7 +139,7 @@ fn judge_raising(present: &Transaction, request: &EndTxnRequest) -> Result<Verdi
         TransactionStatus::PrepareCommit | TransactionStatus::PrepareAbort => again,
         TransactionStatus::CompleteCommit | TransactionStatus::CompleteAbort => is_present || again,
     };
-    if !epoch_fits {
+    if !epoch_fits && !planted(Mutant::ZombieEndsTransaction) {
         return Err(ErrorCode::PRODUCER_FENCED);
     }
     match (present.status, request.committed) {

@@ -174,3 +174,14 @@ fn nobody_is_given_the_epoch_kept_back_for_fencing() {
     assert_eq!(initialised(desk.end(last, false, RAISING)), next);
     assert_eq!(desk.add((7_002, 0)), ErrorCode::NONE);
 }
+
+/// With its bug planted the scenario fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    let scenario = a_replaced_producer_does_not_take_the_end_of_its_successor_for_its_own;
+    let planted = chronik_mutants::plant(chronik_mutants::Mutant::ZombieEndsTransaction);
+    let outcome = std::panic::catch_unwind(scenario);
+    drop(planted);
+    assert!(outcome.is_err(), "zombie-ends-transaction survives");
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::leave_group::MemberIdentity;
 
@@ -80,6 +81,7 @@ impl ClassicGroup {
         match timer {
             Timer::Rebalance => self.on_rebalance_timer(ctx),
             Timer::Sync => self.on_sync_timer(ctx),
+            Timer::Session(_) if planted(Mutant::SessionsNeverEnd) => {}
             Timer::Session(id) => {
                 self.remove_member(ctx, id, ErrorCode::UNKNOWN_MEMBER_ID);
                 self.after_removal(ctx);

@@ -13,6 +13,7 @@ mod sync;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::group_records::{GroupMetadataMember, GroupMetadataValue};
 
@@ -247,7 +248,7 @@ impl ClassicGroup {
         }
         if generation >= 0 || !member_id.is_empty() || instance_id.is_some() {
             self.check_member(member_id, instance_id)?;
-            if generation != self.generation {
+            if generation != self.generation && !planted(Mutant::OldGenerationCommits) {
                 return Err(ErrorCode::ILLEGAL_GENERATION);
             }
         } else if !transactional && !is_empty {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::error_code::ErrorCode;
 
 use crate::groups::record::GroupRecord;
@@ -66,7 +67,7 @@ impl ConsumerGroup {
         if !transactional && !member.is_classic() && version < MEMBER_EPOCH_FROM {
             return Err(ErrorCode::UNSUPPORTED_VERSION);
         }
-        match member.epoch == epoch {
+        match member.epoch == epoch || planted(Mutant::OldGenerationCommits) {
             true => Ok(()),
             false if member.is_classic() => Err(ErrorCode::ILLEGAL_GENERATION),
             false => Err(ErrorCode::STALE_MEMBER_EPOCH),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 
@@ -99,6 +100,7 @@ impl Groups {
         moment: Moment,
     ) -> Output<GroupReply> {
         let id = match timer {
+            Timer::Session(_) if planted(Mutant::SessionsNeverEnd) => return Output::default(),
             Timer::Session(id) | Timer::Revocation(id) | Timer::ClassicJoin(id) | Timer::ClassicSync(id) => {
                 id
             }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::offset_fetch::{
     OffsetFetchRequestGroup, OffsetFetchResponseGroup, OffsetFetchResponsePartitions,
@@ -89,7 +90,7 @@ fn fetched(
         error_code: ErrorCode::NONE,
     };
     let at = (topic.clone(), partition_index);
-    if require_stable && offsets.is_unstable(&at) {
+    if require_stable && offsets.is_unstable(&at) && !planted(Mutant::UnstableOffsetsTold) {
         return OffsetFetchResponsePartitions { error_code: ErrorCode::UNSTABLE_OFFSET_COMMIT, ..nothing };
     }
     match offsets.get(&at).filter(|offset| is_of(offset, topic_id)) {

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::messages::group_records::GroupMetadataValue;
 use chronik_wire::types::Offset;
 
@@ -167,6 +168,7 @@ impl CoordinatorState for GroupsState {
     }
 
     fn apply_marker(&mut self, transaction: OpenTransaction, committed: bool) {
+        let committed = committed || planted(Mutant::AbortedOffsetsKept);
         let Some(names) = self.producers.remove(&transaction.producer) else { return };
         let mut still_open = BTreeSet::new();
         for name in names {

@@ -11,6 +11,7 @@ use crate::codec::{self, CodecError, Coded, coded_struct};
 use crate::coordinator::{CoordinatorRecord, OpenTransaction};
 use crate::groups::limits;
 use crate::groups::record::GroupRecord;
+use chronik_mutants::{Mutant, planted};
 use chronik_wire::messages::group_records::{
     ConsumerGroupMetadataValue, ConsumerGroupTargetAssignmentMemberValue,
     ConsumerGroupTargetAssignmentMetadataValue,
@@ -64,7 +65,8 @@ fn write_group(name: &Arc<str>, group: &Group, out: &mut Vec<StoredRecord>) {
             out.extend(share.to_records(name).into_iter().map(|record| plain(&record.into())));
         }
     }
-    for ((topic, partition), offset) in group.offsets.committed() {
+    let forgets = planted(Mutant::GroupSnapshotsForgetOffsets);
+    for ((topic, partition), offset) in group.offsets.committed().filter(|_| !forgets) {
         out.push(of_offset(name, topic, *partition, offset, None));
     }
     for (transaction, (topic, partition), offset) in group.offsets.open() {

@@ -346,3 +346,11 @@ fn an_assignment_that_no_record_can_hold_fails_and_the_group_lives_on() {
     let next = seat.join(JoinGroupRequest { member_id: joined.member_id, ..join() });
     assert_eq!(next.generation_id, 2);
 }
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+    super::killed(Mutant::SessionsNeverEnd, a_silent_member_is_out_and_the_others_rebalance);
+}

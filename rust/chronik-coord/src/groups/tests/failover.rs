@@ -91,3 +91,11 @@ fn what_is_no_snapshot_of_groups_is_refused() {
     other[0] ^= 1;
     assert!(GroupsState::restore(&other).is_err());
 }
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+    super::killed(Mutant::GroupSnapshotsForgetOffsets, static_members_and_open_transactions_survive);
+}

@@ -500,3 +500,13 @@ impl Seat {
         panic!("the members do not converge");
     }
 }
+
+/// The scenario holds, and fails with its bug planted.
+#[cfg(feature = "mutants")]
+pub(super) fn killed(mutant: chronik_mutants::Mutant, scenario: fn()) {
+    scenario();
+    let planted = chronik_mutants::plant(mutant);
+    let outcome = std::panic::catch_unwind(scenario);
+    drop(planted);
+    assert!(outcome.is_err(), "{} survives", mutant.name());
+}

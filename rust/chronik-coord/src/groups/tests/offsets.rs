@@ -346,3 +346,13 @@ fn offsets_go_with_their_topic_and_are_not_those_of_a_new_one_of_that_name() {
     let fetched = seat.fetch_of(GROUP, "not in our image", 0, false);
     assert_eq!(fetched.committed_offset, 8, "we may know less than whoever committed");
 }
+
+/// With its bug planted each of these scenarios fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_scenarios_above_kill_their_bugs() {
+    use chronik_mutants::Mutant;
+    super::killed(Mutant::OldGenerationCommits, members_commit_with_their_generation_and_nobody_else_does);
+    super::killed(Mutant::UnstableOffsetsTold, offsets_in_a_transaction_count_from_its_marker_on);
+    super::killed(Mutant::AbortedOffsetsKept, offsets_in_a_transaction_count_from_its_marker_on);
+}
