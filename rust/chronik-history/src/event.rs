@@ -82,6 +82,14 @@ impl Event {
         }
     }
 
+    /// Takes the answer back: what is left says that it was lost.
+    pub fn forget_answer(&mut self) {
+        self.returned_ns = None;
+        self.error = 0;
+        self.status = Status::Info;
+        self.operation.forget_result();
+    }
+
     /// True if the operation succeeded.
     pub fn is_ok(&self) -> bool {
         self.status == Status::Ok && self.error == 0

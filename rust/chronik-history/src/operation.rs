@@ -89,6 +89,31 @@ impl Operation {
         }
     }
 
+    /// Takes the content of the answer away.
+    pub(crate) fn forget_result(&mut self) {
+        match self {
+            Self::Send(call) => call.result = None,
+            Self::Fetch(call) => call.result = None,
+            Self::List(call) => call.result = None,
+            Self::EpochEnd(call) => call.result = None,
+            Self::Create(call) => call.result = None,
+            Self::Meta(call) => call.result = None,
+            Self::Init(call) => call.result = None,
+            Self::Join(call) => call.result = None,
+            Self::OffsetFetch(call) => call.result = None,
+            Self::Dump(call) => call.result = None,
+            Self::State(call) => call.result = None,
+            Self::Delete(call) => call.result = None,
+            Self::Begin(call) => call.result = None,
+            Self::End(call) => call.result = None,
+            Self::TxnOffsetCommit(call) => call.result = None,
+            Self::Commit(call) => call.result = None,
+            Self::Assign(call) => call.result = None,
+            Self::Fault(call) => call.result = None,
+            Self::Phase(call) => call.result = None,
+        }
+    }
+
     /// Latest honest answer, counted from the invocation; `None` if nobody set a bound.
     pub fn bound_ms(&self) -> Option<u64> {
         match self {

@@ -25,7 +25,7 @@ struct AppliedState {
     members: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Group {
     /// Who led which term.
     leaders: BTreeMap<u64, NodeId>,
@@ -36,7 +36,7 @@ struct Group {
 }
 
 /// The watch over all groups.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Auditor {
     groups: BTreeMap<PartitionKey, Group>,
     promises: Promises,
@@ -233,6 +233,11 @@ impl Auditor {
         if self.violations.len() < VIOLATIONS_MAX {
             self.violations.push(text);
         }
+    }
+
+    /// What had been found before this state of the auditor was put back.
+    pub(crate) fn keep(&mut self, violations: Vec<String>) {
+        self.violations = violations;
     }
 
     /// What was found, oldest first.

@@ -63,12 +63,37 @@ paths! {
     preferred_replica_hints: "a consumer sent to another replica",
     fetch_sessions_created: "a fetch session",
     produces_forwarded: "a produce at a pinned address",
+    member_changes: "the members of a group change",
+}
+
+macro_rules! sights {
+    ($($counter:ident: $meaning:literal,)*) => {
+        /// Rare paths that show to clients, or to who looks after the cluster.
+        pub const RARE_SIGHTS: &[RarePath] =
+            &[$(RarePath { counter: stringify!($counter), meaning: $meaning },)*];
+    };
+}
+
+sights! {
+    coordinators_moved: "a coordinator is elsewhere",
+    rebalances_heard: "a member hears that its group begins another generation",
+    commits_fenced: "a commit of a member or generation of the past",
+    positions_fenced: "the same in a transaction",
+    offsets_unstable: "an offset that an open transaction may replace",
+    records_copied: "records are copied in one transaction with the position",
+    ends_fenced: "a transaction was ended by somebody else, or took too long",
+    nodes_joined: "a node joins",
+    nodes_left: "a node leaves for good",
+    partitions_moved: "a partition moves",
+    disks_readmitted: "a wiped disk is admitted again",
+    states_put_back: "the state of the cluster is put back",
 }
 
 /// The paths that were taken less than `least` times, with how often they were.
 pub fn missing(counters: &BTreeMap<String, u64>, least: u64) -> Vec<(RarePath, u64)> {
     RARE_PATHS
         .iter()
+        .chain(RARE_SIGHTS)
         .map(|path| (*path, counters.get(path.counter).copied().unwrap_or(0)))
         .filter(|(_, count)| *count < least)
         .collect()
@@ -87,6 +112,6 @@ mod tests {
         for path in RARE_PATHS {
             assert!(counters.contains_key(path.counter), "{}", path.counter);
         }
-        assert_eq!(missing(&counters, 1).len(), RARE_PATHS.len());
+        assert_eq!(missing(&counters, 1).len(), RARE_PATHS.len() + RARE_SIGHTS.len());
     }
 }

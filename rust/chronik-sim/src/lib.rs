@@ -22,7 +22,7 @@ mod simulation;
 mod switchboard;
 
 pub use campaign::{Campaign, Totals};
-pub use coverage::{RARE_PATHS, RarePath, missing};
+pub use coverage::{RARE_PATHS, RARE_SIGHTS, RarePath, missing};
 pub use minimise::minimise;
 pub use plan::{
     ClusterPlan, CutShape, DiskOperation, Durability, Fault, FaultKind, NetworkPlan, Noise, Plan, Target,

@@ -281,6 +281,8 @@ pub enum FaultKind {
         /// To whom.
         to: i32,
     },
+    /// The state of the whole cluster is taken, and put back at the end: what happened in between has not happened.
+    Rewind,
     /// A new node joins the cluster.
     AddNode,
     /// A node leaves the cluster for good, if the others can hold what it held.
@@ -369,6 +371,7 @@ impl FaultKind {
             FaultKind::Wipe { .. } => "wiped disk",
             FaultKind::ClockJump { .. } => "wall clock jump",
             FaultKind::Transfer { .. } => "leader transfer",
+            FaultKind::Rewind => "state put back",
             FaultKind::AddNode => "node joins",
             FaultKind::RemoveNode { .. } => "node leaves",
             FaultKind::Reassign { .. } => "partition moves",

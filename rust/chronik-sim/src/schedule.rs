@@ -8,10 +8,10 @@ use std::rc::Rc;
 
 use chronik_history::{Call, FINAL_PHASE, History, Operation, PhaseArgs, check};
 
-use crate::client::{Crowd, Topic, create_topics, judge_copies, read_everything};
+use crate::client::{Crowd, Remembered, Topic, create_topics, judge_copies, read_everything};
 use crate::plan::Plan;
 use crate::random::Random;
-use crate::simulation::Simulation;
+use crate::simulation::{Rewind, Simulation, Snapshot};
 
 /// Simulated time in which the cluster must have its topics, in microseconds.
 const SETUP_US: u64 = 60_000_000;
@@ -105,6 +105,8 @@ struct Schedule {
     crowd: Rc<Crowd>,
     random: Random,
     findings: Vec<Finding>,
+    /// The state of the cluster and of its clients that may be put back.
+    taken: Option<(Snapshot, Remembered)>,
 }
 
 impl Schedule {
@@ -117,6 +119,7 @@ impl Schedule {
             crowd,
             random: Random::new(plan.seed ^ 0x0063_726f_7764),
             findings: Vec::new(),
+            taken: None,
         }
     }
 
@@ -126,7 +129,9 @@ impl Schedule {
             self.crowd.start(&topics, &mut self.random);
             self.simulation.enter_faults();
             let end_us = self.simulation.board.now_us() + self.simulation.plan.duration_ms * 1_000;
-            self.simulation.run_until(end_us, |_| false);
+            while self.simulation.run_until(end_us, Simulation::wants_rewind) {
+                self.rewind(&topics);
+            }
             self.finish(&topics);
         }
         self.judge()
@@ -145,6 +150,31 @@ impl Schedule {
             self.findings.push(Finding::new("liveness", "the topics were never created"));
         }
         made.take()
+    }
+
+    /// Takes the state of the cluster, or puts it back: then what was seen until now is judged, and what was seen since the
+    /// state was taken has not happened. New clients find what was acknowledged before, and nothing of what came after.
+    fn rewind(&mut self, topics: &Rc<[Topic]>) {
+        match self.simulation.take_rewind() {
+            Some(Rewind::Take) => {
+                self.taken = Some((self.simulation.take_snapshot(), self.crowd.remember()));
+            }
+            Some(Rewind::PutBack) => {
+                let Some((snapshot, remembered)) = self.taken.take() else { return };
+                if self.simulation.put_back(&snapshot) {
+                    let whole = self.crowd.rewind(&remembered);
+                    self.accuse(&whole);
+                    self.crowd.start(topics, &mut self.random);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn accuse(&mut self, history: &History) {
+        for anomaly in &check(history).anomalies {
+            self.findings.push(Finding::new(anomaly.rule.name(), &*anomaly.explanation));
+        }
     }
 
     fn finish(&mut self, topics: &Rc<[Topic]>) {
@@ -229,13 +259,12 @@ impl Schedule {
             self.findings.push(Finding::new("complaint", text));
         }
         let history = self.crowd.history.take();
-        let verdict = check(&history);
-        for anomaly in &verdict.anomalies {
-            self.findings.push(Finding::new(anomaly.rule.name(), &*anomaly.explanation));
-        }
+        self.accuse(&history);
         for finding in &self.findings {
             self.simulation.board.tell(|| format!("FOUND {}: {}", finding.rule, finding.text));
         }
+        let mut counters = self.simulation.counters();
+        counters.extend(self.crowd.sights().into_iter().map(|(name, count)| (name.to_owned(), count)));
         let trace = self.simulation.board.trace.borrow();
         Outcome {
             plan: self.simulation.plan.clone(),
@@ -245,7 +274,7 @@ impl Schedule {
             simulated_us: self.simulation.board.now_us(),
             operations: history.events.len() as u64,
             acknowledged: self.crowd.acknowledged.get(),
-            counters: self.simulation.counters(),
+            counters,
             faults: self.simulation.faults_played.clone(),
             stops: self.simulation.auditor.stops.clone(),
             history,

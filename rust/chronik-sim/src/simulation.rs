@@ -3,6 +3,7 @@
 mod faults;
 mod inspect;
 mod membership;
+mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -22,6 +23,8 @@ use crate::plan::Plan;
 use crate::random::Random;
 use crate::schedule::Story;
 use crate::switchboard::{CallError, Clockwork, Event, Life, Switchboard, SyncEnd};
+
+pub(crate) use snapshots::{Rewind, Snapshot};
 
 /// Time over which a thawed node takes what waited, so that new requests come in between, in microseconds.
 const CATCH_UP_US: u64 = 20_000;
@@ -104,6 +107,12 @@ pub(crate) struct Simulation {
     victims: BTreeMap<usize, Vec<NodeId>>,
     /// Changes of who belongs to the cluster that are under way.
     changes: Vec<membership::Change>,
+    /// What came about that is rare, by the name of its counter.
+    sights: BTreeMap<&'static str, u64>,
+    /// What is to be done with the state of the cluster.
+    rewind: Option<Rewind>,
+    /// When it was last put back: whatever is older arrives nowhere.
+    rewound_us: u64,
     /// No fault begins any more.
     calm: bool,
 }
@@ -129,6 +138,9 @@ impl Simulation {
             faults_played: BTreeMap::new(),
             victims: BTreeMap::new(),
             changes: Vec::new(),
+            sights: BTreeMap::new(),
+            rewind: None,
+            rewound_us: 0,
             calm: false,
         };
         for id in simulation.ids() {
@@ -342,7 +354,7 @@ impl Simulation {
 
     fn deliver(&mut self, link: (NodeId, NodeId), sent_us: u64, receiver: Life, frame: Bytes) {
         let (from, to) = link;
-        if !self.network.arrives(link, sent_us) {
+        if sent_us < self.rewound_us || !self.network.arrives(link, sent_us) {
             return;
         }
         if self.is_frozen(to) {

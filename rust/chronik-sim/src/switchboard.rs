@@ -163,6 +163,12 @@ impl Switchboard {
         self.tasks.borrow().spawn(Owner::Client, future);
     }
 
+    /// All clients stop where they are.
+    pub(crate) fn dismiss_clients(&self) {
+        let gone = self.tasks.borrow_mut().remove_all(Owner::Client);
+        drop(gone);
+    }
+
     /// Waits, on the clock of the outside.
     pub(crate) fn sleep(self: &Rc<Self>, for_us: u64) -> Sleep {
         Sleep { board: Rc::clone(self), at_us: self.now_us() + for_us, entered: false }

@@ -10,7 +10,7 @@ use chronik_replica::{Index, MemberId, Promise, Replica, ReplicaMessage, Term};
 use chronik_wire::types::{NodeId, PartitionKey};
 
 /// What one replica must hold when its node starts again.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Held {
     /// The life in which it was last looked at.
     life: u64,
@@ -26,7 +26,7 @@ struct Held {
 }
 
 /// The promises of all nodes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Promises {
     /// Per member and term: who got its vote. Not even a wiped disk excuses a second one; a disk that was admitted again is
     /// another member.

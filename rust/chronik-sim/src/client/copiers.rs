@@ -10,7 +10,7 @@ use chronik_wire::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use chronik_wire::types::NodeId;
 
 use super::group_requests::transactional_commit;
-use super::members::{Member, Tended, fate, recorded};
+use super::members::{Member, Tended, fate, is_fenced, recorded};
 use super::transactions::{ATTEMPTS, Identity, Step, Worker, is_final};
 use super::{Client, Crowd, Place};
 use crate::random::Random;
@@ -121,6 +121,7 @@ async fn copy_some(
         return false;
     }
     if commits {
+        member.client.crowd.saw("records_copied");
         positions.insert(place.key.clone(), next);
     }
     true
@@ -163,14 +164,10 @@ async fn commit_position(
         if code.is_none() {
             return Step::Done;
         }
-        let has_passed = matches!(
-            code,
-            ErrorCode::ILLEGAL_GENERATION
-                | ErrorCode::UNKNOWN_MEMBER_ID
-                | ErrorCode::STALE_MEMBER_EPOCH
-                | ErrorCode::REBALANCE_IN_PROGRESS
-        );
-        if has_passed || is_final(code) {
+        if is_fenced(code) {
+            member.client.crowd.saw("positions_fenced");
+        }
+        if is_fenced(code) || code == ErrorCode::REBALANCE_IN_PROGRESS || is_final(code) {
             return Step::Failed;
         }
         member.client.back_off().await;

@@ -131,8 +131,14 @@ impl Member {
             ErrorCode::NETWORK_EXCEPTION
             | ErrorCode::NOT_COORDINATOR
             | ErrorCode::COORDINATOR_NOT_AVAILABLE
-            | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS => self.coordinator = None,
+            | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS => {
+                if code == ErrorCode::NOT_COORDINATOR {
+                    self.client.crowd.saw("coordinators_moved");
+                }
+                self.coordinator = None;
+            }
             ErrorCode::REBALANCE_IN_PROGRESS if !self.newer => {
+                self.client.crowd.saw("rebalances_heard");
                 self.is_in = false;
                 self.owned.clear();
             }
@@ -269,6 +275,9 @@ impl Member {
             .and_then(|answer| answer.topics.into_iter().next()?.partitions.into_iter().next())
             .map_or(ErrorCode::NETWORK_EXCEPTION, |partition| partition.error_code);
         self.client.returned(&pending, recorded(code), fate(code), |_| ());
+        if is_fenced(code) {
+            self.client.crowd.saw("commits_fenced");
+        }
         self.heed(code);
         if code.is_none() { Ok(()) } else { Err(code) }
     }
@@ -282,6 +291,9 @@ impl Member {
         match code {
             Ok(offset) => Some(offset),
             Err(code) => {
+                if code == ErrorCode::UNSTABLE_OFFSET_COMMIT {
+                    self.client.crowd.saw("offsets_unstable");
+                }
                 self.heed(code);
                 None
             }
@@ -327,6 +339,14 @@ impl Client {
         });
         if code.is_none() { Ok(offset) } else { Err(code) }
     }
+}
+
+/// Whether a commit was refused because its generation, or its member, is of the past.
+pub(super) fn is_fenced(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::ILLEGAL_GENERATION | ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::STALE_MEMBER_EPOCH
+    )
 }
 
 /// The code of an answer as a history has it: none if there was no answer.

@@ -93,6 +93,17 @@ pub(crate) struct Crowd {
     pub(crate) acknowledged: Cell<u64>,
     /// What clients were told that no well-behaved client may be told.
     pub(crate) complaints: RefCell<Vec<String>>,
+    /// What clients met that is rare, by the name of its counter.
+    sights: RefCell<BTreeMap<&'static str, u64>>,
+    /// How often the state of the cluster was put back: clients of each time have names of their own.
+    era: Cell<u64>,
+}
+
+/// What had happened to clients when the state of the cluster was taken.
+pub(crate) struct Remembered {
+    events: usize,
+    at_ns: u64,
+    ends: BTreeMap<Text, i64>,
 }
 
 impl Crowd {
@@ -113,6 +124,8 @@ impl Crowd {
             ends: RefCell::default(),
             acknowledged: Cell::new(0),
             complaints: RefCell::default(),
+            sights: RefCell::default(),
+            era: Cell::new(0),
         })
     }
 
@@ -126,7 +139,11 @@ impl Crowd {
         let mut number = 0;
         let mut client = |name: &str, home: Option<NodeId>| {
             number += 1;
-            Client::new(self, &format!("{name}-{number}"), home, random.fork(number))
+            let era = match self.era.get() {
+                0 => String::new(),
+                era => format!("-again{era}"),
+            };
+            Client::new(self, &format!("{name}-{number}{era}"), home, random.fork(number))
         };
         for _ in 0..self.plan.writers {
             self.run(producer::write(client("writer", None), Rc::clone(&places)));
@@ -184,6 +201,37 @@ impl Crowd {
             future.await;
             crowd.active.set(crowd.active.get() - 1);
         }));
+    }
+
+    /// A client met something rare.
+    fn saw(&self, path: &'static str) {
+        *self.sights.borrow_mut().entry(path).or_default() += 1;
+    }
+
+    /// What clients met that is rare.
+    pub(crate) fn sights(&self) -> BTreeMap<&'static str, u64> {
+        self.sights.borrow().clone()
+    }
+
+    /// What has happened so far.
+    pub(crate) fn remember(&self) -> Remembered {
+        let events = self.history.borrow().events.len();
+        Remembered { events, at_ns: self.board.stamp_ns(), ends: self.ends.borrow().clone() }
+    }
+
+    /// What came later has not happened, and all clients are gone. The history up to now, which is complete.
+    pub(crate) fn rewind(&self, to: &Remembered) -> History {
+        self.board.dismiss_clients();
+        self.active.set(0);
+        self.era.set(self.era.get() + 1);
+        self.ends.replace(to.ends.clone());
+        let whole = self.history.take();
+        let mut kept = whole.events.get(..to.events).unwrap_or_default().to_vec();
+        // Nobody was told how it ended: that answer has not been given.
+        let is_open = |event: &&mut Event| event.returned_ns.is_none_or(|returned_ns| returned_ns > to.at_ns);
+        kept.iter_mut().filter(is_open).for_each(Event::forget_answer);
+        self.history.replace(History { events: kept });
+        whole
     }
 
     /// The largest end that anybody has proved.

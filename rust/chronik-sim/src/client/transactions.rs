@@ -287,6 +287,8 @@ impl Worker {
                 return true;
             }
             if is_final(error_code) {
+                // Another producer came, or the coordinator aborted what took too long.
+                self.client.crowd.saw("ends_fenced");
                 return false;
             }
             self.heed(error_code);

@@ -45,7 +45,7 @@ pub(super) fn print_faults(totals: &Totals) {
 /// Prints how often each rare path was taken. Returns whether each was, `least` times.
 pub(super) fn print_coverage(totals: &Totals, least: u64) -> bool {
     println!("rare paths:");
-    for path in chronik_sim::RARE_PATHS {
+    for path in chronik_sim::RARE_PATHS.iter().chain(chronik_sim::RARE_SIGHTS) {
         let count = totals.counters.get(path.counter).copied().unwrap_or(0);
         println!("  {count:>9}  {} ({})", path.meaning, path.counter);
     }

@@ -114,11 +114,16 @@ impl Tasks {
 
     /// Takes a node's futures out. The caller drops them, which may wake others.
     pub(crate) fn remove(&mut self, node: NodeId) -> Vec<Box<dyn std::any::Any>> {
+        self.held.retain(|(held_by, _)| *held_by != node);
+        self.remove_all(Owner::Node(node))
+    }
+
+    /// Takes the futures of an owner out. The caller drops them, which may wake others.
+    pub(crate) fn remove_all(&mut self, owner: Owner) -> Vec<Box<dyn std::any::Any>> {
         self.adopt();
-        self.held.retain(|(owner, _)| *owner != node);
         let mut gone: Vec<Box<dyn std::any::Any>> = Vec::new();
         for slot in &mut self.slots {
-            if slot.as_ref().is_some_and(|task| task.owner == Owner::Node(node))
+            if slot.as_ref().is_some_and(|task| task.owner == owner)
                 && let Some(task) = slot.take()
             {
                 gone.push(Box::new(task.future));

@@ -183,6 +183,13 @@ fn with_changes_of_members(
             };
         }
     }
+    // Only the nodes that were there when it was taken can have their state back.
+    let is_steady = !faults.iter().any(|fault| fault.kind == FaultKind::AddNode);
+    if is_steady && random.chance(150) {
+        let at_ms = CALM_MS + random.below(duration_ms / 2);
+        let for_ms = random.between(500, duration_ms / 3 + 500);
+        faults.push(Fault { at_ms, for_ms, kind: FaultKind::Rewind });
+    }
     faults.sort_by_key(|fault| fault.at_ms);
     faults
 }

@@ -4,7 +4,7 @@ use chronik_log::{DiskFault, FaultPlan, FileScope, MemDisk, UnsyncedPolicy};
 use chronik_replica::ReplicaError;
 use chronik_wire::types::{NodeId, PartitionKey};
 
-use super::Simulation;
+use super::{Rewind, Simulation};
 use crate::network::Link;
 use crate::node::DISK_RESERVE_BYTES;
 use crate::plan::{CutShape, DiskOperation, FaultKind, Target, Unsynced};
@@ -55,6 +55,7 @@ impl Simulation {
             }
             FaultKind::ClockJump { by_ms, .. } => self.for_each(&victims, |seat| seat.clock.jump(*by_ms)),
             FaultKind::Transfer { partition, to } => self.transfer(*partition, NodeId(*to)),
+            FaultKind::Rewind => self.rewind.replace(Rewind::Take).is_none(),
             FaultKind::AddNode => self.add_node(),
             FaultKind::RemoveNode { node } => self.remove_node(NodeId(*node)),
             FaultKind::Reassign { partition, without } => self.reassign(*partition, NodeId(*without)),
@@ -112,6 +113,8 @@ impl Simulation {
                 });
                 self.restart_if_stopped(&victims);
             }
+            FaultKind::Rewind if self.calm => {}
+            FaultKind::Rewind => self.rewind = Some(Rewind::PutBack),
             FaultKind::ClockJump { .. }
             | FaultKind::Transfer { .. }
             | FaultKind::AddNode
@@ -156,6 +159,7 @@ impl Simulation {
             FaultKind::RemoveNode { node } => Some(Target::Node(*node)),
             FaultKind::Noise(_)
             | FaultKind::Transfer { .. }
+            | FaultKind::Rewind
             | FaultKind::AddNode
             | FaultKind::Reassign { .. } => None,
         };

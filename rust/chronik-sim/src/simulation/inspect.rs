@@ -54,7 +54,12 @@ impl Simulation {
         dead.map(|(id, seat)| (*id, seat.damaged, seat.dead.clone().unwrap_or_default())).collect()
     }
 
-    /// Everything the nodes have counted, over all lives.
+    /// Something rare came about.
+    pub(super) fn saw(&mut self, path: &'static str) {
+        *self.sights.entry(path).or_default() += 1;
+    }
+
+    /// Everything the nodes have counted, over all lives, and what came about around them.
     pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
         let mut sum: BTreeMap<String, u64> = BTreeMap::new();
         for seat in self.seats.values() {
@@ -62,6 +67,7 @@ impl Simulation {
             seat.broker_counters.snapshot(&mut own);
             own.into_iter().for_each(|(name, count)| *sum.entry(name).or_default() += count);
         }
+        sum.extend(self.sights.iter().map(|(name, count)| ((*name).to_owned(), *count)));
         sum
     }
 

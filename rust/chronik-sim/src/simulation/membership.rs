@@ -171,13 +171,20 @@ impl Simulation {
         }
         let accepted = change.attempt.get() == Attempt::Accepted;
         match change.wish.clone() {
-            Wish::Joined(id) => return !(image.has_vote(id) && self.is_controller_settled()),
+            Wish::Joined(id) => {
+                let joined = image.has_vote(id) && self.is_controller_settled();
+                if joined {
+                    self.saw("nodes_joined");
+                }
+                return !joined;
+            }
             Wish::Left(id) if change.empty => {
                 if !image.brokers.contains_key(&id) {
                     self.stop(id, UnsyncedPolicy::Keep);
                     if let Some(seat) = self.seats.get_mut(&id) {
                         seat.left = true;
                     }
+                    self.saw("nodes_left");
                     self.board.tell(|| format!("node {id} has left the cluster"));
                     return false;
                 }
@@ -199,6 +206,7 @@ impl Simulation {
                     if let Some(seat) = self.seats.get_mut(&id) {
                         seat.damaged = false;
                     }
+                    self.saw("disks_readmitted");
                     self.board.tell(|| format!("node {id} is admitted again"));
                     return false;
                 }
@@ -212,7 +220,11 @@ impl Simulation {
                     return false;
                 };
                 if accepted {
-                    return assignment.is_moving();
+                    let moving = assignment.is_moving();
+                    if !moving {
+                        self.saw("partitions_moved");
+                    }
+                    return moving;
                 }
                 let wish = AlterReassignment {
                     topic: topic.name.to_string(),
