@@ -208,6 +208,7 @@ impl Mutant {
                 | Mutant::JoiningCounts
                 | Mutant::MembersBeforeCommit
                 | Mutant::MembersForgotten
+                | Mutant::CoordinatorUngated
                 | Mutant::SessionsNeverEnd
                 | Mutant::MarkersBeforeDecision
                 | Mutant::TombstoneDroppedEarly
