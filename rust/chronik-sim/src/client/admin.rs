@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use chronik_history::{
-    Call, CreateArgs, CreateResult, DeleteArgs, MetaArgs, MetaResult, Operation, Status, Text,
+    Call, CreateArgs, CreateResult, DeleteArgs, Event, MetaArgs, MetaResult, Operation, Status, Text,
 };
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
@@ -128,6 +128,17 @@ pub(super) async fn churn(client: Client) {
             }
             client.back_off().await;
         }
+    }
+}
+
+/// Whether an event concerns the topic that is recreated.
+pub(super) fn is_about_churned(event: &Event) -> bool {
+    let is_of = |topic: &Text| topic.starts_with(CHURNED);
+    match &event.operation {
+        Operation::Create(call) => is_of(&call.args.name),
+        Operation::Delete(call) => is_of(&call.args.topic_id),
+        Operation::Meta(call) => call.args.topics.iter().flatten().any(is_of),
+        _ => is_of(&event.key),
     }
 }
 

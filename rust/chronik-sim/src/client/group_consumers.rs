@@ -2,12 +2,18 @@
 //! commit as if nothing had happened when they wake.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use chronik_history::{EARLIEST, Text};
 use chronik_wire::error_code::ErrorCode;
 
-use super::Place;
+use super::copiers::COPIERS;
 use super::members::{Member, Tended};
+use super::{Client, Place};
+
+/// The groups, by the protocol that their members speak.
+pub(super) const CLASSIC: &str = "classic";
+pub(super) const NEWER: &str = "newer";
 
 /// Longest sleep of a member that forgets the time, in microseconds: about two sessions.
 const SLEEP_US: u64 = 3_000_000;
@@ -86,5 +92,19 @@ async fn begin(member: &mut Member, place: &Place) -> Option<i64> {
             member.client.list(place, node, EARLIEST).await
         }
         committed => Some(committed),
+    }
+}
+
+/// Asks one node how far the groups have come, whether it coordinates them or not: also one that does not know that it
+/// does no longer.
+pub(super) async fn watch_offsets(client: Client, places: Rc<[Place]>) {
+    let Some(home) = client.home else { return };
+    while !client.is_closing() {
+        let Some(place) = client.pick(&places) else { return };
+        let group = *client.pick(&[CLASSIC, NEWER, COPIERS]).unwrap_or(&CLASSIC);
+        let (pinned, require_stable) = (client.chance(300), client.chance(300));
+        // What is answered is written down.
+        let _ = client.committed(group, place, (home, pinned), require_stable).await;
+        client.pause().await;
     }
 }

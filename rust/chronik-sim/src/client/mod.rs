@@ -36,6 +36,7 @@ pub(crate) use copiers::judge_copies;
 pub(crate) use final_reads::read_everything;
 
 use copiers::COPIERS;
+use group_consumers::{CLASSIC, NEWER};
 use members::Member;
 use transactions::Worker;
 
@@ -178,12 +179,18 @@ impl Crowd {
             self.run(admin::churn(client("admin", None)));
         }
         for _ in 0..self.plan.members {
-            let member = Member::new(client("member", None), "classic", false, Rc::clone(&places));
+            let member = Member::new(client("member", None), CLASSIC, false, Rc::clone(&places));
             self.run(group_consumers::consume(member));
         }
         for _ in 0..self.plan.newer_members {
-            let member = Member::new(client("newer-member", None), "newer", true, Rc::clone(&places));
+            let member = Member::new(client("newer-member", None), NEWER, true, Rc::clone(&places));
             self.run(group_consumers::consume(member));
+        }
+        if self.plan.members + self.plan.newer_members + self.plan.copiers > 0 {
+            for node in &self.nodes {
+                let watcher = client("offset-reader", Some(*node));
+                self.run(group_consumers::watch_offsets(watcher, Rc::clone(&places)));
+            }
         }
         for number in 0..self.plan.copiers {
             let reader = client("copier", None);
@@ -230,6 +237,8 @@ impl Crowd {
         // Nobody was told how it ended: that answer has not been given.
         let is_open = |event: &&mut Event| event.returned_ns.is_none_or(|returned_ns| returned_ns > to.at_ns);
         kept.iter_mut().filter(is_open).for_each(Event::forget_answer);
+        // Of the topic that comes and goes nobody promises to read the life that comes back.
+        kept.retain(|event| !admin::is_about_churned(event));
         self.history.replace(History { events: kept });
         whole
     }
