@@ -4,7 +4,7 @@
 //! the share coordinator has it written down. Closing the session gives back what the member still has.
 //! Versions: 2 renewed locks (KIP-1222).
 //! Not done: the pinned address, as for ShareFetch.
-//! Tests: tests/share_fetches.rs, tests/clients/test_java_share.py.
+//! Tests: tests/share_fetches.rs, tests/clients/test_share_groups.py.
 
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::share_acknowledge::{

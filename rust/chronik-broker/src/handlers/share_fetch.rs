@@ -8,7 +8,7 @@
 //! Quotas: the bytes served count against `consumer_byte_rate`, as for a fetch.
 //! Versions: 2 strict limits (KIP-1206), renewed locks (KIP-1222).
 //! Not done: the pinned address, behind which records of other leaders are not to be had (6).
-//! Tests: tests/share_fetches.rs, tests/clients/test_java_share.py.
+//! Tests: tests/share_fetches.rs, tests/clients/test_share_groups.py.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;

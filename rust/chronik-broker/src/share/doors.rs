@@ -1,9 +1,10 @@
 //! Where the leaders of share-partitions can be reached, and the sessions of their members: one node's, over all shards.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chronik_wire::types::{LeaderEpoch, PartitionKey};
+use chronik_wire::types::{LeaderEpoch, PartitionIndex, PartitionKey, TopicId};
 use tokio::sync::{mpsc, watch};
 
 use super::leader::ShareAsk;
@@ -14,6 +15,8 @@ use super::sessions::ShareSessions;
 pub(crate) struct ShareDoor {
     /// The epoch in which it leads.
     pub(crate) epoch: LeaderEpoch,
+    /// Tells it from those that were there before it.
+    pub(super) number: u64,
     pub(crate) inbox: mpsc::Sender<ShareAsk>,
     /// Changes when there may be more to be had than before.
     pub(crate) changes: watch::Receiver<u64>,
@@ -27,6 +30,7 @@ type Place = (Arc<str>, PartitionKey);
 pub(crate) struct ShareTable {
     sessions: Mutex<ShareSessions>,
     doors: Mutex<BTreeMap<Place, ShareDoor>>,
+    last_number: AtomicU64,
 }
 
 impl ShareTable {
@@ -38,6 +42,11 @@ impl ShareTable {
     /// The leader of a share-partition, if it has one here.
     pub(crate) fn door(&self, group: &Arc<str>, key: PartitionKey) -> Option<ShareDoor> {
         lock(&self.doors).get(&(group.clone(), key)).cloned()
+    }
+
+    /// The number for a leader that may come.
+    pub(super) fn next_number(&self) -> u64 {
+        self.last_number.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// The leader in an epoch: the one there is, or `new`, in place of one of another epoch. The second says that it is the
@@ -62,10 +71,10 @@ impl ShareTable {
     }
 
     /// The leader has gone, unless another has come in its place.
-    pub(super) fn close(&self, group: &Arc<str>, key: PartitionKey, epoch: LeaderEpoch) {
+    pub(super) fn close(&self, group: &Arc<str>, key: PartitionKey, number: u64) {
         let mut doors = lock(&self.doors);
         let place = (group.clone(), key);
-        if doors.get(&place).is_some_and(|door| door.epoch == epoch) {
+        if doors.get(&place).is_some_and(|door| door.number == number) {
             doors.remove(&place);
         }
     }
@@ -73,7 +82,7 @@ impl ShareTable {
     /// A session has ended: the member leaves what it has. With the last session of a group its leaders go.
     pub(super) fn release(&self, group: &Arc<str>, member: &Arc<str>, was_last: bool) {
         let mut doors = lock(&self.doors);
-        let first = (group.clone(), PartitionKey::new(chronik_wire::types::TopicId(0), FIRST_PARTITION));
+        let first = (group.clone(), PartitionKey::new(TopicId::ZERO, FIRST_PARTITION));
         let of_group: Vec<Place> =
             doors.range(first..).map(|(place, _)| place).take_while(|(of, _)| of == group).cloned().collect();
         for place in of_group {
@@ -89,7 +98,7 @@ impl ShareTable {
 }
 
 /// Below every partition there is.
-const FIRST_PARTITION: chronik_wire::types::PartitionIndex = chronik_wire::types::PartitionIndex(i32::MIN);
+const FIRST_PARTITION: PartitionIndex = PartitionIndex(i32::MIN);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

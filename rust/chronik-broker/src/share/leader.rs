@@ -59,12 +59,16 @@ impl Broker {
     ) -> ShareDoor {
         let (inbox, asks) = mpsc::channel(limits::SHARE_ASKS_QUEUED_MAX);
         let (changes, changed) = watch::channel(0);
-        let new = || ShareDoor { epoch, inbox, changes: changed };
+        let number = self.node.share.next_number();
+        let new = || ShareDoor { epoch, number, inbox, changes: changed };
         let (door, is_new) = self.node.share.door_or(group, key, new, epoch);
         if is_new {
             let share = ShareKey { group: group.clone(), topic: key.topic, partition: key.partition };
-            let task = lead(Rc::clone(self), share, key, epoch, asks, changes);
-            self.world.spawn(Box::pin(task));
+            let (broker, inside) = (Rc::clone(self), (asks, changes));
+            self.world.spawn(Box::pin(async move {
+                lead(&broker, &share, key, epoch, inside).await;
+                broker.node.share.close(&share.group, key, number);
+            }));
         }
         door
     }
@@ -72,39 +76,36 @@ impl Broker {
 
 /// Leads a share-partition until nobody comes in any more.
 async fn lead(
-    broker: Rc<Broker>,
-    id: ShareKey,
+    broker: &Rc<Broker>,
+    id: &ShareKey,
     key: PartitionKey,
     epoch: LeaderEpoch,
-    inbox: mpsc::Receiver<ShareAsk>,
-    changes: watch::Sender<u64>,
+    (inbox, changes): (mpsc::Receiver<ShareAsk>, watch::Sender<u64>),
 ) {
     let deadline_ms = broker.world.now_ms() + limits::SHARE_LOAD_MS;
-    match load(&broker, &id, key, epoch, deadline_ms).await {
-        Ok(account) => {
-            count(&broker.node.counters.share_partitions_loaded);
-            let share = SharePartition::load(account.start, &account.batches);
-            let leader = ShareLeader {
-                broker: Rc::clone(&broker),
-                id: id.clone(),
-                key,
-                epoch,
-                state_epoch: account.state_epoch,
-                share,
-                inbox,
-                changes,
-                write: None,
-                waiting: BTreeMap::new(),
-                is_closing: false,
-            };
-            leader.serve().await;
-        }
+    let account = match load(broker, id, key, epoch, deadline_ms).await {
+        Ok(account) => account,
         Err(code) => {
             tracing::info!(node = broker.node.config.node.0, group = %id.group, partition = ?key, code = code.0,
                 "a share-partition cannot be led: its account cannot be read");
+            return;
         }
-    }
-    broker.node.share.close(&id.group, key, epoch);
+    };
+    count(&broker.node.counters.share_partitions_loaded);
+    let leader = ShareLeader {
+        broker: Rc::clone(broker),
+        id: id.clone(),
+        key,
+        epoch,
+        state_epoch: account.state_epoch,
+        share: SharePartition::load(account.start, &account.batches),
+        inbox,
+        changes,
+        write: None,
+        waiting: BTreeMap::new(),
+        is_closing: false,
+    };
+    leader.serve().await;
 }
 
 /// The account to go on with, begun if there is none, and with a place to begin at.
@@ -317,7 +318,9 @@ impl ShareLeader {
         self.write = None;
         let code = reply.err().unwrap_or(ErrorCode::NONE);
         let (goes_on, told) = match code {
-            ErrorCode::NONE | ErrorCode::COORDINATOR_NOT_AVAILABLE => (true, code),
+            ErrorCode::NONE => (true, code),
+            // Nobody could write it down. Whoever still comes in tries again.
+            ErrorCode::COORDINATOR_NOT_AVAILABLE => (!self.is_closing, code),
             // Another leader, another account, or none any more.
             _ => (false, ErrorCode::NOT_LEADER_OR_FOLLOWER),
         };
@@ -330,7 +333,7 @@ impl ShareLeader {
             // Whoever asked may have gone.
             let _ = reply.send(told);
         }
-        if !goes_on {
+        if told == ErrorCode::NOT_LEADER_OR_FOLLOWER {
             tracing::info!(node = self.broker.node.config.node.0, group = %self.id.group, partition = ?self.key,
                 code = code.0, "a share-partition is led by another one now");
         }

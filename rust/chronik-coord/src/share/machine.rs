@@ -107,9 +107,11 @@ impl ShareCoordinator {
                 if state_epoch != NOT_SAID && state.state_epoch > state_epoch {
                     return Err(ErrorCode::FENCED_STATE_EPOCH);
                 }
-                let is_sound = |batch: &StateBatch| !batch.is_empty() && batch.first.0 >= 0;
+                if start.0 < -1 || !batches.iter().all(StateBatch::is_sound) {
+                    return Err(ErrorCode::INVALID_REQUEST);
+                }
                 let joined = delivery::join(&state.batches, &batches, state.start.max(start));
-                if start.0 < -1 || !batches.iter().all(is_sound) || joined.len() > limits::RUNS_MAX {
+                if joined.len() > limits::RUNS_MAX {
                     return Err(ErrorCode::INVALID_REQUEST);
                 }
                 let nothing_new = start <= state.start && joined == state.batches;

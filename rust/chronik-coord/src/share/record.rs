@@ -143,7 +143,7 @@ pub fn wire_batches(batches: &[StateBatch]) -> Vec<WireBatch> {
 /// The batches of a message or a record.
 ///
 /// # Errors
-/// A state that is not written down.
+/// A state that is not written down, or records that no log has.
 pub fn read_batches(batches: &[WireBatch]) -> Result<Vec<StateBatch>, CodecError> {
     let batch = |batch: &WireBatch| {
         let state = DeliveryState::from_number(batch.delivery_state).ok_or(CodecError::Unknown {
@@ -151,7 +151,11 @@ pub fn read_batches(batches: &[WireBatch]) -> Result<Vec<StateBatch>, CodecError
             value: u64::from(batch.delivery_state as u8),
         })?;
         let (first, last) = (Offset(batch.first_offset), Offset(batch.last_offset));
-        Ok(StateBatch { first, last, state, delivery_count: batch.delivery_count })
+        let batch = StateBatch { first, last, state, delivery_count: batch.delivery_count };
+        batch
+            .is_sound()
+            .then_some(batch)
+            .ok_or(CodecError::Inconsistent("a batch of records that no log has"))
     };
     batches.iter().map(batch).collect()
 }

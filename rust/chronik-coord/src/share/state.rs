@@ -49,6 +49,12 @@ impl ShareState {
         i32::try_from(done).unwrap_or(i32::MAX)
     }
 
+    /// Whether the batches are as joining leaves them.
+    fn is_in_order(&self) -> bool {
+        self.batches.iter().all(StateBatch::is_sound)
+            && delivery::join(&[], &self.batches, self.start) == self.batches
+    }
+
     /// The account with what is new.
     pub(crate) fn updated(&self, update: &ShareUpdate) -> ShareState {
         let start = self.start.max(update.start);
@@ -136,8 +142,11 @@ impl CoordinatorState for ShareStates {
     }
 
     fn restore(snapshot: &[u8]) -> Result<Self, CodecError> {
-        let states =
+        let states: BTreeMap<ShareKey, Arc<ShareState>> =
             codec::decode_versioned(snapshot, SNAPSHOT_VERSION, "snapshot", limits::SNAPSHOT_BYTES_MAX)?;
+        if !states.values().all(|state| state.is_in_order()) {
+            return Err(CodecError::NotOrdered);
+        }
         Ok(ShareStates { states })
     }
 }
