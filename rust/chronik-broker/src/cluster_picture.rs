@@ -166,14 +166,11 @@ fn pinned(own: &Registration) -> ListedBroker {
 
 /// Whether a topic belongs to the system itself.
 pub(crate) fn is_internal(name: &str) -> bool {
-    name.starts_with("__")
+    chronik_coord::INTERNAL_TOPICS.contains(&name)
 }
 
 /// The code for asking about a topic that is not there: 17 for a name that no topic can have, else 3.
 pub(crate) fn unknown_name(name: &str) -> ErrorCode {
-    match chronik_coord::check_topic_name(name) {
-        // Reserved names are legal to ask about; they are only not free to create.
-        Err(error) if !is_internal(name) => error.code,
-        _ => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-    }
+    chronik_coord::check_topic_name(name)
+        .map_or_else(|error| error.code, |()| ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
 }

@@ -18,7 +18,7 @@ fn names() -> impl Strategy<Value = String> {
         Just("a".to_owned()),
         Just("b".to_owned()),
         Just("c".to_owned()),
-        Just("__x".to_owned()),
+        Just("__meta".to_owned()),
         ".{0,3}"
     ]
 }

@@ -48,7 +48,7 @@ pub(crate) async fn handle(context: Context, request: CreateTopicsRequest) -> An
 /// Whether a topic is tried at all: only brokers create theirs, and a client has a quota.
 fn admit(context: &Context, topic: &NewTopic, mutations: &mut Mutations<'_>) -> Result<(), ItemError> {
     if is_internal(&topic.name) {
-        let message = format!("topic name {:?} begins with \"__\", which is reserved", topic.name);
+        let message = format!("topic {:?} is the brokers' own; they create it on first use", topic.name);
         return Err(ItemError { code: ErrorCode::INVALID_TOPIC_EXCEPTION, message });
     }
     let image = context.broker.node.image();

@@ -61,10 +61,12 @@ fn create_one(
     Ok(created)
 }
 
-/// The topics that brokers create for themselves. No other name may begin with `__`.
+/// The topics that brokers create for themselves. As with Kafka, other names may begin with `__`; suites make use of it.
 pub const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+/// What the log of the metadata is called, here and by Kafka: no topic of either name exists.
+const METADATA_LOGS: [&str; 2] = ["__meta", "__cluster_metadata"];
 
-/// Demands a legal topic name that is not reserved, or is that of an internal topic.
+/// Demands a legal topic name that is not reserved.
 ///
 /// # Errors
 /// Code 17 with the rule that is broken.
@@ -77,8 +79,8 @@ pub fn check_topic_name(name: &str) -> Result<(), ItemError> {
         "is longer than 249 characters"
     } else if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) {
         "has characters other than a-z, A-Z, 0-9, '.', '_' and '-'"
-    } else if name.starts_with("__") && !INTERNAL_TOPICS.contains(&name) {
-        "begins with \"__\", which is reserved"
+    } else if METADATA_LOGS.contains(&name) {
+        "is that of the metadata's log, which is reserved"
     } else {
         return Ok(());
     };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chronik_wire::types::TopicId;
 
+use crate::apply::topics::INTERNAL_TOPICS;
 use crate::groups::context::Context;
 use crate::groups::record::GroupRecord;
 use crate::groups::state::{ConsumerGroup, Member, ResolvedPattern};
@@ -69,7 +70,7 @@ fn resolved(ctx: &Context<'_>, text: &str) -> ResolvedPattern {
     let matches = |name: &str| pattern.as_ref().is_some_and(|pattern| pattern.matches(name));
     let topics = image
         .topics()
-        .filter(|topic| !topic.name.starts_with("__") && matches(&topic.name))
+        .filter(|topic| !INTERNAL_TOPICS.contains(&&*topic.name) && matches(&topic.name))
         .map(|topic| topic.name.to_string())
         .collect();
     ResolvedPattern { topics, version: image.offset.0, timestamp_ms: ctx.moment.wall_ms }

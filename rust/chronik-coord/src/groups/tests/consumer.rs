@@ -241,10 +241,17 @@ fn patterns_match_whole_names_of_topics_as_they_come_and_go() {
     let mut seat = Seat::new();
     let mut a = consumer("a", &[]);
     a.wants.subscribed_topic_names = None;
-    a.wants.subscribed_topic_regex = Some("t.*|v".to_owned());
+    a.wants.subscribed_topic_regex = Some("t.*|v|__.*".to_owned());
     a.beat(&mut seat);
     assert_eq!(a.owned, owned(0..4));
-    let more = topics(&[("t", 1, 4), ("t2", 3, 1), ("u", 2, 2), ("tv", 4, 1), ("vv", 5, 1), ("__t", 6, 1)]);
+    let more = topics(&[
+        ("t", 1, 4),
+        ("t2", 3, 1),
+        ("u", 2, 2),
+        ("tv", 4, 1),
+        ("vv", 5, 1),
+        ("__consumer_offsets", 6, 1),
+    ]);
     let mut image = MetaImage::clone(&more);
     image.offset = Offset(7);
     seat.configure(GroupsConfig { topics: Arc::new(image), ..seat.config.clone() });
@@ -252,7 +259,7 @@ fn patterns_match_whole_names_of_topics_as_they_come_and_go() {
     assert_eq!(a.epoch, 2);
     assert_eq!(a.owned[4..], [(3, 0), (4, 0)]);
     let described = seat.describe_consumers();
-    assert_eq!(described.members[0].subscribed_topic_regex.as_deref(), Some("t.*|v"));
+    assert_eq!(described.members[0].subscribed_topic_regex.as_deref(), Some("t.*|v|__.*"));
     a.wants.subscribed_topic_regex = Some(String::new());
     a.wants.subscribed_topic_names = Some(vec!["u".to_owned()]);
     seat.converge(&mut [&mut a]);
