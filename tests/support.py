@@ -29,6 +29,20 @@ CLIENT_SECONDS = 20.0
 RETRIABLE = {5, 6, 78}
 
 
+def values_at(servers: str, topic: str) -> list[bytes]:
+    """All records of the topic's partition 0, as kafka-python reads them up to the end it is told."""
+    consumer = KafkaConsumer(bootstrap_servers=servers, group_id=None)
+    place = TopicPartition(topic, 0)
+    consumer.assign([place])
+    consumer.seek_to_beginning(place)
+    end = consumer.end_offsets([place])[place]
+    seen: list[bytes] = []
+    while consumer.position(place) < end:
+        seen.extend(record.value for records in consumer.poll(timeout_ms=50).values() for record in records)
+    consumer.close()
+    return seen
+
+
 class Rises:
     """Counters of some nodes, as what was added since this object was made."""
 

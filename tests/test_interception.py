@@ -6,27 +6,14 @@ import asyncio
 import time
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 
 import chronik
+from support import values_at
 
 
 def producer(cluster: chronik.Cluster, **options: object) -> KafkaProducer:
     return KafkaProducer(bootstrap_servers=cluster.bootstrap_servers, **options)
-
-
-def values(cluster: chronik.Cluster, topic: str) -> list[bytes]:
-    """All records of the topic."""
-    consumer = KafkaConsumer(bootstrap_servers=cluster.bootstrap_servers, group_id=None)
-    place = TopicPartition(topic, 0)
-    consumer.assign([place])
-    consumer.seek_to_beginning(place)
-    end = consumer.end_offsets([place])[place]
-    seen: list[bytes] = []
-    while consumer.position(place) < end:
-        seen.extend(record.value for records in consumer.poll(timeout_ms=50).values() for record in records)
-    consumer.close()
-    return seen
 
 
 def test_a_refused_produce_is_sent_again_and_stored_once(chronik_cluster: chronik.Cluster, chronik_topic: str) -> None:
@@ -40,7 +27,7 @@ def test_a_refused_produce_is_sent_again_and_stored_once(chronik_cluster: chroni
         with_retries.close()
         assert refused.count == 2
         assert not refused.is_active
-    assert values(chronik_cluster, chronik_topic) == [b"v"]
+    assert values_at(chronik_cluster.bootstrap_servers, chronik_topic) == [b"v"]
     assert chronik_cluster.stats()["batches_appended"] == appended + 1
 
 
@@ -54,7 +41,7 @@ def test_what_is_refused_for_good_leaves_nothing(chronik_cluster: chronik.Cluste
     assert refused.count == 1
     without_retries.send(chronik_topic, b"served", partition=0).get(timeout=10)
     without_retries.close()
-    assert values(chronik_cluster, chronik_topic) == [b"served"]
+    assert values_at(chronik_cluster.bootstrap_servers, chronik_topic) == [b"served"]
 
 
 def test_a_delay_holds_back_one_node(chronik_cluster: chronik.Cluster, chronik_topic: str) -> None:

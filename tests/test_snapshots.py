@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaProducer
 
 import chronik
+from support import values_at
 
 
 @pytest.fixture
@@ -24,17 +25,7 @@ def send(cluster: chronik.Cluster, value: bytes) -> None:
 
 
 def values(cluster: chronik.Cluster, node: chronik.Node) -> list[bytes]:
-    """All records of the topic as one node serves them."""
-    consumer = KafkaConsumer(bootstrap_servers=node.pinned_bootstrap_servers, group_id=None)
-    place = TopicPartition("t", 0)
-    consumer.assign([place])
-    consumer.seek_to_beginning(place)
-    end = consumer.end_offsets([place])[place]
-    seen: list[bytes] = []
-    while consumer.position(place) < end:
-        seen.extend(record.value for records in consumer.poll(timeout_ms=50).values() for record in records)
-    consumer.close()
-    return seen
+    return values_at(node.pinned_bootstrap_servers, "t")
 
 
 def topics(cluster: chronik.Cluster) -> list[str]:
