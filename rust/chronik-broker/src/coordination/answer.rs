@@ -1,9 +1,10 @@
 //! What the handlers of group requests share: find the coordinator, carry the request there or ask it, pick the answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use chronik_coord::Endpoint;
 use chronik_coord::groups::{Caller, GroupCall, GroupReply, GroupRequest, Groups};
+use chronik_coord::{Endpoint, Topic};
 use chronik_wire::api::Request;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::{NodeId, PartitionKey};
@@ -14,6 +15,7 @@ use crate::connection::CloseReason;
 use crate::counters::count;
 use crate::handlers::{Answer, Context};
 use crate::limits;
+use crate::topics::{Absent, TopicName};
 
 const WRONG_REPLY: CloseReason = CloseReason::Unanswerable("a coordinator answered another question");
 
@@ -108,6 +110,44 @@ impl Context {
             return Err(CloseReason::Unanswerable("a request names too many groups"));
         }
         Ok(())
+    }
+
+    /// Describes groups one after the other, each at its coordinator: here, or, on the pinned address, wherever that is.
+    /// `alone` asks for one group, `pick` and `results` take it out of what comes back.
+    pub(crate) async fn describe_groups<Q: Request, G>(
+        &self,
+        group_ids: Vec<String>,
+        alone: impl Fn(String) -> Q,
+        results: impl Fn(Q::Response) -> Vec<G>,
+        call: impl Fn(String) -> GroupCall,
+        pick: impl Fn(GroupReply) -> Option<G>,
+    ) -> Result<Vec<G>, CloseReason> {
+        self.check_group_count(group_ids.len())?;
+        let mut groups = Vec::with_capacity(group_ids.len());
+        for group in group_ids {
+            match self.carry::<Groups, Q>(&group, &alone(group.clone())).await {
+                Some(response) => groups.extend(results(response).into_iter().next()),
+                None => groups.extend(pick(self.ask_group(&group, call(group.clone())).await)),
+            }
+        }
+        Ok(groups)
+    }
+
+    /// The topics of the partitions that a request to a coordinator names, in their order.
+    ///
+    /// # Errors
+    /// Each on its own: the code for what does not exist; 14, so that the client tries again, where that could not be
+    /// found out.
+    pub(crate) async fn topics_of(&self, wanted: &[(TopicName, i32)]) -> Vec<Result<Arc<Topic>, ErrorCode>> {
+        let deadline_ms = self.gate_deadline_ms();
+        let found = self.broker.look_up(deadline_ms, wanted, |_, _, target| target.topic).await;
+        let topic = |found: Result<Arc<Topic>, Absent>| {
+            found.map_err(|absent| match absent {
+                Absent::Unknown(code) => code,
+                Absent::Unconfirmed => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+            })
+        };
+        found.into_iter().map(topic).collect()
     }
 
     /// Carries a request to every other node that has coordinators of a kind.

@@ -21,7 +21,7 @@ use chronik_wire::types::{Offset, TopicId};
 use super::{Answer, Context};
 use crate::connection::CloseReason;
 use crate::limits;
-use crate::topics::{Absent, TopicName};
+use crate::topics::TopicName;
 
 pub(crate) async fn handle(
     context: Context,
@@ -64,9 +64,7 @@ async fn sort_out(
             topic.partitions.iter().map(move |partition| (name.clone(), partition.partition_index))
         })
         .collect();
-    let deadline_ms = context.gate_deadline_ms();
-    let found = context.broker.look_up(deadline_ms, &names, |_, _, target| target.key.topic).await;
-    let mut found = found.into_iter();
+    let mut found = context.topics_of(&names).await.into_iter();
     let mut wanted = Wanted::new();
     let mut response = AlterShareGroupOffsetsResponse::default();
     for topic in topics {
@@ -75,15 +73,14 @@ async fn sort_out(
         for partition in &topic.partitions {
             let partition_index = partition.partition_index;
             let error_code = match found.next() {
-                Some(Ok(id)) => {
-                    topic_id = id;
+                Some(Ok(found)) => {
+                    topic_id = found.id;
                     let place = (topic.topic_name.clone(), partition.start_offset);
-                    wanted.insert((id, partition_index), place);
+                    wanted.insert((topic_id, partition_index), place);
                     ErrorCode::NONE
                 }
-                Some(Err(Absent::Unknown(code))) => code,
-                // Nothing is known about it: the client tries again.
-                Some(Err(Absent::Unconfirmed)) | None => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+                Some(Err(code)) => code,
+                None => ErrorCode::UNKNOWN_SERVER_ERROR,
             };
             let error_message = error_code.is_error().then(|| error_code.to_string());
             partitions.push(AlterShareGroupOffsetsResponsePartition {

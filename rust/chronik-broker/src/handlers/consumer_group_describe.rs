@@ -6,9 +6,9 @@
 //! Not done: authorization; the authorized operations are those of a cluster without.
 //! Tests: tests/groups.rs, tests/test_groups.py.
 
-use chronik_coord::groups::{GroupCall, GroupReply, Groups};
+use chronik_coord::groups::{GroupCall, GroupReply};
 use chronik_wire::messages::consumer_group_describe::{
-    ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DescribedGroup,
+    ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse,
 };
 
 use super::{Answer, Context};
@@ -18,27 +18,18 @@ pub(crate) async fn handle(
     context: Context,
     request: ConsumerGroupDescribeRequest,
 ) -> Answer<ConsumerGroupDescribeResponse> {
-    context.check_group_count(request.group_ids.len())?;
     let with_operations = request.include_authorized_operations;
-    let mut groups = Vec::with_capacity(request.group_ids.len());
-    for group in request.group_ids {
-        let alone = vec![group.clone()];
-        let request = ConsumerGroupDescribeRequest { group_ids: alone, include_authorized_operations: false };
-        let described = match context.carry::<Groups, _>(&group, &request).await {
-            Some(response) => response.groups.into_iter().next(),
-            None => describe(&context, group).await,
-        };
-        groups.extend(described);
-    }
+    let alone =
+        |group| ConsumerGroupDescribeRequest { group_ids: vec![group], include_authorized_operations: false };
+    let call = |group_id| GroupCall::ConsumerDescribe { group_id };
+    let pick = |reply| match reply {
+        GroupReply::ConsumerDescribe(group) => Some(group),
+        _ => None,
+    };
+    let results = |response: ConsumerGroupDescribeResponse| response.groups;
+    let mut groups = context.describe_groups(request.group_ids, alone, results, call, pick).await?;
     if with_operations {
         groups.iter_mut().for_each(|group| group.authorized_operations = authorized_operations::GROUP);
     }
     Ok(Some(ConsumerGroupDescribeResponse { groups, ..ConsumerGroupDescribeResponse::default() }))
-}
-
-async fn describe(context: &Context, group_id: String) -> Option<DescribedGroup> {
-    match context.ask_group(&group_id.clone(), GroupCall::ConsumerDescribe { group_id }).await {
-        GroupReply::ConsumerDescribe(group) => Some(group),
-        _ => None,
-    }
 }

@@ -15,7 +15,7 @@ use chronik_wire::types::TopicId;
 use super::{Answer, Context};
 use crate::connection::CloseReason;
 use crate::limits;
-use crate::topics::{Absent, TopicName};
+use crate::topics::TopicName;
 
 pub(crate) async fn handle(
     context: Context,
@@ -33,9 +33,8 @@ pub(crate) async fn handle(
     // Every topic has a first partition.
     let names: Vec<_> =
         request.topics.iter().map(|topic| (TopicName::Name(topic.topic_name.clone()), 0)).collect();
-    let deadline_ms = context.gate_deadline_ms();
-    let found = context.broker.look_up(deadline_ms, &names, |_, _, target| target.key.topic).await;
-    let known: Vec<TopicId> = found.iter().filter_map(|one| one.as_ref().ok().copied()).collect();
+    let found = context.topics_of(&names).await;
+    let known: Vec<TopicId> = found.iter().flatten().map(|topic| topic.id).collect();
     let codes = match context.forget_shares(&request.group_id, Some(known)).await {
         Ok(codes) => codes,
         Err(error_code) => return Ok(Some(refused(error_code))),
@@ -43,10 +42,11 @@ pub(crate) async fn handle(
     let mut response = DeleteShareGroupOffsetsResponse::default();
     for (topic, found) in request.topics.into_iter().zip(found) {
         let (topic_id, error_code) = match found {
-            Ok(id) => (id, codes.get(&id).copied().unwrap_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
-            Err(Absent::Unknown(code)) => (TopicId::ZERO, code),
-            // Nothing is known about it: the client tries again.
-            Err(Absent::Unconfirmed) => (TopicId::ZERO, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS),
+            Ok(found) => {
+                let code = codes.get(&found.id).copied();
+                (found.id, code.unwrap_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))
+            }
+            Err(code) => (TopicId::ZERO, code),
         };
         let message = match error_code {
             ErrorCode::NONE => None,

@@ -6,10 +6,8 @@
 //! Not done: authorization; the authorized operations are those of a cluster without.
 //! Tests: tests/groups.rs, tests/test_groups.py.
 
-use chronik_coord::groups::{GroupCall, GroupReply, Groups};
-use chronik_wire::messages::describe_groups::{
-    DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup,
-};
+use chronik_coord::groups::{GroupCall, GroupReply};
+use chronik_wire::messages::describe_groups::{DescribeGroupsRequest, DescribeGroupsResponse};
 
 use super::{Answer, Context};
 use crate::authorized_operations;
@@ -18,27 +16,17 @@ pub(crate) async fn handle(
     context: Context,
     request: DescribeGroupsRequest,
 ) -> Answer<DescribeGroupsResponse> {
-    context.check_group_count(request.groups.len())?;
     let with_operations = request.include_authorized_operations;
-    let mut groups = Vec::with_capacity(request.groups.len());
-    for group in request.groups {
-        let alone = vec![group.clone()];
-        let request = DescribeGroupsRequest { groups: alone, include_authorized_operations: false };
-        let described = match context.carry::<Groups, _>(&group, &request).await {
-            Some(response) => response.groups.into_iter().next(),
-            None => describe(&context, group).await,
-        };
-        groups.extend(described);
-    }
+    let alone = |group| DescribeGroupsRequest { groups: vec![group], include_authorized_operations: false };
+    let call = |group_id| GroupCall::Describe { group_id };
+    let pick = |reply| match reply {
+        GroupReply::Describe(group) => Some(group),
+        _ => None,
+    };
+    let results = |response: DescribeGroupsResponse| response.groups;
+    let mut groups = context.describe_groups(request.groups, alone, results, call, pick).await?;
     if with_operations {
         groups.iter_mut().for_each(|group| group.authorized_operations = authorized_operations::GROUP);
     }
     Ok(Some(DescribeGroupsResponse { groups, ..DescribeGroupsResponse::default() }))
-}
-
-async fn describe(context: &Context, group_id: String) -> Option<DescribedGroup> {
-    match context.ask_group(&group_id.clone(), GroupCall::Describe { group_id }).await {
-        GroupReply::Describe(group) => Some(group),
-        _ => None,
-    }
 }

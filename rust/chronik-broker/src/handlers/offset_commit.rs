@@ -17,7 +17,7 @@ use chronik_wire::messages::offset_commit::{
 use super::{Answer, Context};
 use crate::connection::CloseReason;
 use crate::limits;
-use crate::topics::{Absent, TopicName};
+use crate::topics::TopicName;
 
 const BY_ID_FROM: i16 = 10;
 
@@ -61,9 +61,7 @@ async fn sort_out(
             topic.partitions.iter().map(move |partition| (name.clone(), partition.partition_index))
         })
         .collect();
-    let deadline_ms = context.gate_deadline_ms();
-    let found = context.broker.look_up(deadline_ms, &wanted, |_, _, target| target.topic.name.to_string());
-    let mut found = found.await.into_iter();
+    let mut found = context.topics_of(&wanted).await.into_iter();
     let mut response = OffsetCommitResponse::default();
     let mut known = Vec::with_capacity(topics.len());
     for mut topic in topics {
@@ -74,13 +72,12 @@ async fn sort_out(
         };
         topic.partitions.retain(|partition| {
             let error_code = match found.next() {
-                Some(Ok(name)) => {
-                    topic.name = name;
+                Some(Ok(found)) => {
+                    topic.name = found.name.to_string();
                     ErrorCode::NONE
                 }
-                Some(Err(Absent::Unknown(code))) => code,
-                // Nothing is known about it: the client tries again.
-                Some(Err(Absent::Unconfirmed)) | None => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+                Some(Err(code)) => code,
+                None => ErrorCode::UNKNOWN_SERVER_ERROR,
             };
             let partition_index = partition.partition_index;
             answered.partitions.push(OffsetCommitResponsePartition { partition_index, error_code });

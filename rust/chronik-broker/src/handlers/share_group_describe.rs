@@ -5,10 +5,8 @@
 //! Not done: authorization; the authorized operations are those of a cluster without.
 //! Tests: tests/share_groups.rs.
 
-use chronik_coord::groups::{GroupCall, GroupReply, Groups};
-use chronik_wire::messages::share_group_describe::{
-    DescribedGroup, ShareGroupDescribeRequest, ShareGroupDescribeResponse,
-};
+use chronik_coord::groups::{GroupCall, GroupReply};
+use chronik_wire::messages::share_group_describe::{ShareGroupDescribeRequest, ShareGroupDescribeResponse};
 
 use super::{Answer, Context};
 use crate::authorized_operations;
@@ -17,27 +15,18 @@ pub(crate) async fn handle(
     context: Context,
     request: ShareGroupDescribeRequest,
 ) -> Answer<ShareGroupDescribeResponse> {
-    context.check_group_count(request.group_ids.len())?;
     let with_operations = request.include_authorized_operations;
-    let mut groups = Vec::with_capacity(request.group_ids.len());
-    for group in request.group_ids {
-        let alone = vec![group.clone()];
-        let request = ShareGroupDescribeRequest { group_ids: alone, include_authorized_operations: false };
-        let described = match context.carry::<Groups, _>(&group, &request).await {
-            Some(response) => response.groups.into_iter().next(),
-            None => describe(&context, group).await,
-        };
-        groups.extend(described);
-    }
+    let alone =
+        |group| ShareGroupDescribeRequest { group_ids: vec![group], include_authorized_operations: false };
+    let call = |group_id| GroupCall::ShareDescribe { group_id };
+    let pick = |reply| match reply {
+        GroupReply::ShareDescribe(group) => Some(group),
+        _ => None,
+    };
+    let results = |response: ShareGroupDescribeResponse| response.groups;
+    let mut groups = context.describe_groups(request.group_ids, alone, results, call, pick).await?;
     if with_operations {
         groups.iter_mut().for_each(|group| group.authorized_operations = authorized_operations::GROUP);
     }
     Ok(Some(ShareGroupDescribeResponse { groups, ..ShareGroupDescribeResponse::default() }))
-}
-
-async fn describe(context: &Context, group_id: String) -> Option<DescribedGroup> {
-    match context.ask_group(&group_id.clone(), GroupCall::ShareDescribe { group_id }).await {
-        GroupReply::ShareDescribe(group) => Some(group),
-        _ => None,
-    }
 }

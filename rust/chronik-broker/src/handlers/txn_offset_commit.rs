@@ -22,7 +22,7 @@ use super::{Answer, Context};
 use crate::connection::CloseReason;
 use crate::coordination::{InternalTopic, Verified};
 use crate::limits;
-use crate::topics::{Absent, TopicName};
+use crate::topics::TopicName;
 use crate::transaction_verification::TransactionCheck;
 
 const ADDS_FROM: i16 = 5;
@@ -117,17 +117,16 @@ async fn sort_out(
             topic.partitions.iter().map(move |partition| (name.clone(), partition.partition_index))
         })
         .collect();
-    let found = context.broker.look_up(context.gate_deadline_ms(), &wanted, |_, _, _| ()).await;
-    let mut found = found.into_iter();
+    let mut found = context.topics_of(&wanted).await.into_iter();
     let mut response = TxnOffsetCommitResponse::default();
     let mut known = Vec::with_capacity(topics.len());
     for mut topic in topics {
         let mut answered = TxnOffsetCommitResponseTopic { name: topic.name.clone(), partitions: Vec::new() };
         topic.partitions.retain(|partition| {
             let error_code = match found.next() {
-                Some(Ok(())) => ErrorCode::NONE,
-                Some(Err(Absent::Unknown(code))) => code,
-                Some(Err(Absent::Unconfirmed)) | None => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+                Some(Ok(_)) => ErrorCode::NONE,
+                Some(Err(code)) => code,
+                None => ErrorCode::UNKNOWN_SERVER_ERROR,
             };
             let partition_index = partition.partition_index;
             answered.partitions.push(TxnOffsetCommitResponsePartition { partition_index, error_code });
