@@ -11,6 +11,10 @@ read topic count [rack] [isolation]
 member topic group
     Says `assigned` (partitions) whenever that changed, `record`, and `committed` once what was polled is committed.
     Ends when its standard input does.
+share topic group [release]
+    A member of a share group. Says `record` (partition, offset, value, deliveries, accepted), and `committed` once what
+    was said of the polled records counts. Accepts all but the value named, which it gives back the first time. Ends
+    when its standard input does.
 transact topic id
     Three transactions of two records each: kept, dropped (aborted), last. Says `ended` (how) after each.
 copy topic target group id count end

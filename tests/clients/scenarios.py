@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 import chronik
 from support import Rises
@@ -123,6 +124,49 @@ class Groups(Client):
             third.finish()
 
 
+class Shares(Client):
+    """Reads in a share group: several members of one partition, and every record with one of them at a time."""
+
+    def test_members_share_the_records_and_a_released_one_comes_again(self, chronik_cluster, chronik_topic):
+        cluster, topic = chronik_cluster, chronik_topic
+        cluster.create_topic(topic, **GROUP_TOPIC_PARTITIONS)
+        shared = Shared(self, cluster, topic)
+        member = {"topic": topic, "group": shared.group, "release": "value-3"}
+        with self.start(cluster, "share", **member) as first, self.start(cluster, "share", **member) as second:
+            for _ in range(20):
+                shared.write(20)
+                shared.are_accepted_by(first, second)
+                if first.values and second.values:
+                    break
+            assert first.values, "it has had records"
+            assert second.values, "it has had records"
+            records = [*first.named("record"), *second.named("record")]
+            assert sorted(said["deliveries"] for said in records if said["value"] == "value-3") == [1, 2]
+            first.finish()
+            shared.write(20)
+            shared.are_accepted_by(first, second)
+            second.finish()
+        shared.write(8)
+        with self.start(cluster, "share", **member) as third:
+            shared.are_accepted_by(first, second, third)
+            assert len(third.values) == 8, "what was accepted does not come again"
+            third.finish()
+
+    def test_what_was_accepted_survives_the_leader(self, chronik_cluster, chronik_topic):
+        cluster, topic = chronik_cluster, chronik_topic
+        cluster.create_topic(topic, partitions=1, replication_factor=3)
+        shared = Shared(self, cluster, topic, partitions=1)
+        with self.start(cluster, "share", topic=topic, group=shared.group) as member:
+            shared.write(20)
+            shared.are_accepted_by(member)
+            leader = cluster.leader(topic, 0)
+            leader.kill()
+            shared.write(20)
+            shared.are_accepted_by(member)
+            leader.restart()
+            member.finish()
+
+
 class Transactions(Client):
     """Commits and aborts."""
 
@@ -195,6 +239,38 @@ class Batches:
 
         members[0].wait_for(are_read, JOIN_SECONDS, f"{len(self._written)} records", *members[1:])
         assert sorted(value for member in members for value in member.values) == sorted(self._written)
+
+
+class Shared:
+    """Records written to a topic, and the check that a share group accepted each of them exactly once."""
+
+    def __init__(self, client: Client, cluster: chronik.Cluster, topic: str, partitions: int = PARTITIONS) -> None:
+        self._client, self._cluster, self._topic, self._partitions = client, cluster, topic, partitions
+        self._written: list[str] = []
+        self.group = f"{topic}-share"
+        admin = KafkaAdminClient(bootstrap_servers=cluster.bootstrap_servers)
+        settings = {"share.auto.offset.reset": "earliest"}
+        admin.alter_configs([ConfigResource(ConfigResourceType.GROUP, self.group, configs=settings)])
+        admin.close()
+
+    def write(self, count: int) -> None:
+        values = [f"value-{len(self._written) + number}" for number in range(count)]
+        self._client.produce(self._cluster, self._topic, values, self._partitions)
+        self._written += values
+
+    def are_accepted_by(self, *members: Program) -> None:
+        """Waits until the members together have accepted everything, and it counts; nothing twice."""
+
+        def accepted() -> list[str]:
+            return [said["value"] for member in members for said in member.named("record") if said["accepted"]]
+
+        def are_accepted() -> bool:
+            return len(accepted()) >= len(self._written) and all(
+                member.events[-1]["event"] != "record" for member in members if member.events
+            )
+
+        members[0].wait_for(are_accepted, JOIN_SECONDS, f"{len(self._written)} records", *members[1:])
+        assert sorted(accepted()) == sorted(self._written)
 
 
 def is_shared(first: Program, second: Program) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .builds import python
-from .scenarios import QUICK_HEARTBEATS, Copies, Groups
+from .scenarios import QUICK_HEARTBEATS, Copies, Groups, Shares
 
 
 @QUICK_HEARTBEATS
-class TestConfluentConsumerProtocol(Groups, Copies):
+class TestConfluentConsumerProtocol(Groups, Copies, Shares):
     name, version = "confluent-kafka, KIP-848", "2.16.1"
     recipe = python("with_confluent.py", GROUP_PROTOCOL="consumer")

@@ -1,11 +1,11 @@
-"""The Java client, with classic groups and with those of KIP-848."""
+"""The Java client, with classic groups, with those of KIP-848 and with share groups."""
 
 from __future__ import annotations
 
 import pytest
 
 from .builds import java
-from .scenarios import QUICK_HEARTBEATS, Administers, Copies, Groups, Racks, Transactions, Writes
+from .scenarios import QUICK_HEARTBEATS, Administers, Copies, Groups, Racks, Shares, Transactions, Writes
 
 pytestmark = pytest.mark.timeout(900)  # the first test may make the program
 
@@ -16,6 +16,6 @@ class TestJava(Writes, Racks, Groups, Transactions, Copies, Administers):
 
 
 @QUICK_HEARTBEATS
-class TestJavaConsumerProtocol(Groups, Copies):
+class TestJavaConsumerProtocol(Groups, Copies, Shares):
     name, version = "Java kafka-clients, KIP-848", "4.3.1"
     recipe = java("consumer")

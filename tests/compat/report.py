@@ -20,6 +20,7 @@ ABILITIES = (
     Ability("write, read", ("Writes",)),
     Ability("read at a follower", ("Racks", "Pinned")),
     Ability("group", ("Groups",)),
+    Ability("share group", ("Shares",)),
     Ability("transaction", ("Transactions",)),
     Ability("exactly-once copy", ("Copies",)),
     Ability("admin", ("Administers",)),

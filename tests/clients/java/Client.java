@@ -6,6 +6,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -15,14 +16,17 @@ import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.consumer.AcknowledgeType;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.KafkaShareConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -49,6 +53,7 @@ public final class Client {
             case "produce" -> client.produce();
             case "read" -> client.read();
             case "member" -> client.member();
+            case "share" -> client.share();
             case "transact" -> client.transact();
             case "copy" -> client.copy();
             case "admin" -> client.admin();
@@ -111,6 +116,35 @@ public final class Client {
         @Override
         public void onPartitionsAssigned(Collection<TopicPartition> assigned) {
             sayAssigned(consumer.assignment());
+        }
+    }
+
+    private void share() {
+        AtomicBoolean ended = inputEnded();
+        Properties properties = properties(Map.of(
+            "group.id", named.get("group"),
+            "share.acknowledgement.mode", "explicit",
+            "key.deserializer", StringDeserializer.class.getName(),
+            "value.deserializer", StringDeserializer.class.getName()));
+        try (KafkaShareConsumer<String, String> consumer = new KafkaShareConsumer<>(properties)) {
+            consumer.subscribe(List.of(named.get("topic")));
+            while (!ended.get()) {
+                ConsumerRecords<String, String> records = consumer.poll(POLL);
+                for (ConsumerRecord<String, String> record : records) {
+                    short deliveries = record.deliveryCount().orElseThrow();
+                    boolean accepted = deliveries > 1 || !record.value().equals(named.get("release"));
+                    consumer.acknowledge(record, accepted ? AcknowledgeType.ACCEPT : AcknowledgeType.RELEASE);
+                    say("record", "\"partition\":" + record.partition() + ",\"offset\":" + record.offset()
+                        + ",\"value\":\"" + record.value() + "\",\"deliveries\":" + deliveries
+                        + ",\"accepted\":" + accepted);
+                }
+                if (!records.isEmpty()) {
+                    for (Optional<KafkaException> error : consumer.commitSync().values()) {
+                        error.ifPresent(it -> { throw it; });
+                    }
+                    say("committed", "");
+                }
+            }
         }
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import AcknowledgeType, Consumer, Message, Producer, ShareConsumer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -98,6 +98,30 @@ def group_consumer(bootstrap: str, group: str) -> Consumer:
     return Consumer(options)
 
 
+def share(bootstrap: str, topic: str, group: str, release: str = "") -> None:
+    ended = input_ended()
+    consumer = ShareConsumer(
+        {"bootstrap.servers": bootstrap, "group.id": group, "share.acknowledgement.mode": "explicit"}
+    )
+    consumer.subscribe([topic])
+    while not ended.is_set():
+        messages = list(consumer.poll(timeout=MEMBER_POLL_MS / 1000))
+        for message in messages:
+            if message.error() is not None:
+                raise RuntimeError(message.error())
+            value, deliveries = message.value().decode(), message.delivery_count()
+            accepted = deliveries > 1 or value != release
+            consumer.acknowledge(message, AcknowledgeType.ACCEPT if accepted else AcknowledgeType.RELEASE)
+            place = {"partition": message.partition(), "offset": message.offset()}
+            say("record", **place, value=value, deliveries=deliveries, accepted=accepted)
+        if messages:
+            for error in consumer.commit_sync(timeout=30).values():
+                if error is not None:
+                    raise error
+            say("committed")
+    consumer.close()
+
+
 def transact(bootstrap: str, topic: str, id: str) -> None:
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": id})
     producer.init_transactions(30)
@@ -171,7 +195,15 @@ def retention(client: AdminClient, topic: str) -> str:
     return wait(client.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]))["retention.ms"].value
 
 
-JOBS = {"produce": produce, "read": read, "member": member, "transact": transact, "copy": copy, "admin": admin}
+JOBS = {
+    "produce": produce,
+    "read": read,
+    "member": member,
+    "share": share,
+    "transact": transact,
+    "copy": copy,
+    "admin": admin,
+}
 
 if __name__ == "__main__":
     job, named = arguments()

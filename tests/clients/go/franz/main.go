@@ -16,7 +16,7 @@ import (
 
 func main() {
 	Run(map[string]func(Arguments){
-		"produce": produce, "read": read, "member": member, "transact": transact, "copy": copyInTransactions, "admin": admin,
+		"produce": produce, "read": read, "member": member, "share": share, "transact": transact, "copy": copyInTransactions, "admin": admin,
 	})
 }
 
@@ -101,6 +101,44 @@ func member(arguments Arguments) {
 			Say("committed", nil)
 		}
 		consumer.AllowRebalance()
+	}
+	consumer.Close()
+}
+
+func share(arguments Arguments) {
+	ended := UntilInputEnds()
+	// Set when what was said of records did not count.
+	failed := make(chan error, 1)
+	consumer := client(arguments, kgo.ShareGroup(arguments["group"]), kgo.ConsumeTopics(arguments["topic"]),
+		kgo.ShareAckCallback(func(_ *kgo.Client, results kgo.ShareAckResults) {
+			if err := results.Error(); err != nil {
+				select {
+				case failed <- err:
+				default:
+				}
+			}
+		}))
+	for ended.Err() == nil {
+		records := poll(ended, consumer)
+		for _, record := range records {
+			accepted := record.DeliveryCount() > 1 || string(record.Value) != arguments["release"]
+			status := kgo.AckAccept
+			if !accepted {
+				status = kgo.AckRelease
+			}
+			record.Ack(status)
+			Say("record", Event{"partition": record.Partition, "offset": record.Offset, "value": string(record.Value),
+				"deliveries": record.DeliveryCount(), "accepted": accepted})
+		}
+		if len(records) > 0 {
+			Must(consumer.FlushAcks(context.Background()))
+			select {
+			case err := <-failed:
+				Must(err)
+			default:
+			}
+			Say("committed", nil)
+		}
 	}
 	consumer.Close()
 }
