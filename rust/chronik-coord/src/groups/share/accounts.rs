@@ -226,10 +226,13 @@ fn move_accounts(
             ShareGroup::default()
         }
     };
+    let moved = named(topics);
+    if moved.is_empty() {
+        return Ok(share.epoch);
+    }
     // A higher epoch fences whoever goes on with the account as it was.
     let epoch = share.epoch.checked_add(1).unwrap_or(1);
     let value = Some(ShareGroupMetadataValue { epoch, metadata_hash: share.metadata_hash });
-    let moved = named(topics);
     let mut next = share;
     next.initialized = without(next.initialized, &moved);
     next.deleting.retain(|topic, _| !moved.contains_key(topic));

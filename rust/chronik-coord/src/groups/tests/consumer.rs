@@ -411,3 +411,24 @@ fn an_empty_group_is_listed_deleted_or_expires() {
     seat.advance(600_000);
     assert_eq!(seat.log.groups().count(), 0, "nothing was left in it");
 }
+
+#[test]
+fn sessions_and_heartbeats_are_the_groups_own_at_once() {
+    let statics =
+        [("group.consumer.min.session.timeout.ms", "1"), ("group.consumer.min.heartbeat.interval.ms", "1")];
+    let mut seat = Seat::with(config(&statics));
+    let mut a = consumer("a", &["t"]);
+    a.beat(&mut seat);
+    let mut own = config(&statics);
+    let mut image = MetaImage::clone(&own.topics);
+    let overrides = [("consumer.session.timeout.ms", "700"), ("consumer.heartbeat.interval.ms", "50")];
+    let overrides = overrides.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    image.set_group_overrides(GROUP.to_owned(), overrides.into());
+    own.topics = Arc::new(image);
+    seat.configure(own);
+    assert_eq!(seat.consumer_heartbeat(a.heartbeat()).heartbeat_interval_ms, 50);
+    seat.advance(699);
+    assert_eq!(seat.describe_consumers().members.len(), 1);
+    seat.advance(1);
+    assert_eq!(seat.describe_consumers().members.len(), 0);
+}

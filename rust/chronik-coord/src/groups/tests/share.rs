@@ -320,6 +320,8 @@ fn a_group_is_listed_described_and_deleted() {
 #[test]
 fn accounts_are_moved_and_forgotten_while_nobody_reads() {
     let mut seat = Seat::new();
+    assert_eq!(seat.move_to(1, "t", &[]), Ok(0));
+    assert_eq!(seat.describe_share().error_code, ErrorCode::GROUP_ID_NOT_FOUND, "nothing makes no group");
     assert_eq!(seat.move_to(1, "t", &[0, 1]), Ok(1), "a group that did not exist is made");
     let report = |seat: &mut Seat| {
         let topics = vec![ShareTopicPartitions {
