@@ -41,3 +41,37 @@ pub(crate) async fn together<F: Future>(
         }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn results_are_in_order_and_no_more_run_than_may() {
+        let (running, most) = (Cell::new(0), Cell::new(0));
+        let gates: Vec<Cell<bool>> = (0..5).map(|_| Cell::new(false)).collect();
+        let futures = gates.iter().enumerate().map(|(number, gate)| {
+            let (running, most) = (&running, &most);
+            async move {
+                running.set(running.get() + 1);
+                most.set(most.get().max(running.get()));
+                poll_fn(|_| if gate.get() { Poll::Ready(()) } else { Poll::Pending }).await;
+                running.set(running.get() - 1);
+                number
+            }
+        });
+        let mut all = pin!(together(futures, 2));
+        let mut context = Context::from_waker(Waker::noop());
+        for open in [1, 4, 0, 3] {
+            gates[open].set(true);
+            assert!(all.as_mut().poll(&mut context).is_pending());
+        }
+        gates[2].set(true);
+        assert_eq!(all.as_mut().poll(&mut context), Poll::Ready(vec![0, 1, 2, 3, 4]));
+        assert_eq!((running.get(), most.get()), (0, 2));
+    }
+}
