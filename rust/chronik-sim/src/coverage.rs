@@ -82,6 +82,7 @@ sights! {
     offsets_unstable: "an offset that an open transaction may replace",
     records_copied: "records are copied in one transaction with the position",
     ends_fenced: "a transaction was ended by somebody else, or took too long",
+    records_deleted: "records are deleted on request",
     nodes_joined: "a node joins",
     nodes_left: "a node leaves for good",
     partitions_moved: "a partition moves",

@@ -49,6 +49,9 @@ pub struct ClusterPlan {
     pub min_insync: i32,
     /// Size above which old records of the topics may be dropped, in bytes; 0 keeps them.
     pub retention_bytes: u64,
+    /// Age above which records of the topics may be dropped, in milliseconds; 0 keeps them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retention_ms: u64,
     /// The topics are compacted. Every record has a key of its own, so that none is ever superseded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compacted: bool,
@@ -128,6 +131,9 @@ pub struct WorkloadPlan {
     /// Whether each of them has a second producer, so that the two replace each other.
     #[serde(default)]
     pub rivals: bool,
+    /// Whether somebody deletes records from the start of logs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deletes_records: bool,
     /// Members of a group that speaks the classic protocol.
     #[serde(default, skip_serializing_if = "is_none")]
     pub members: usize,
@@ -147,6 +153,10 @@ pub struct WorkloadPlan {
 
 fn is_none(count: &usize) -> bool {
     *count == 0
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One fault.

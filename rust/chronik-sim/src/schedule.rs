@@ -233,8 +233,10 @@ impl Schedule {
             .collect();
         let done: Rc<std::cell::Cell<bool>> = Rc::default();
         let end = Rc::clone(&done);
-        // What retention took may not have been copied, or not where it could be counted.
-        let counts = self.crowd.plan.copiers > 0 && self.simulation.plan.cluster.retention_bytes == 0;
+        // What is dropped may not have been copied, or not where it could be counted.
+        let cluster = &self.simulation.plan.cluster;
+        let keeps = cluster.retention_bytes + cluster.retention_ms == 0 && !self.crowd.plan.deletes_records;
+        let counts = self.crowd.plan.copiers > 0 && keeps;
         let auditing =
             counts.then(|| judge_copies(Rc::clone(&self.crowd), replicas.clone(), self.random.fork(3)));
         let reading = read_everything(Rc::clone(&self.crowd), replicas, self.random.fork(2));

@@ -3,10 +3,14 @@
 use std::rc::Rc;
 
 use chronik_history::{
-    Call, CreateArgs, CreateResult, DeleteArgs, Event, MetaArgs, MetaResult, Operation, Status, Text,
+    Call, CreateArgs, CreateResult, DeleteArgs, EARLIEST, Event, ListArgs, ListResult, MetaArgs, MetaResult,
+    Operation, Status, Text,
 };
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use chronik_wire::messages::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 use chronik_wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use chronik_wire::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use chronik_wire::types::{NodeId, TopicId};
@@ -19,6 +23,7 @@ use crate::random::Random;
 
 const CREATE_VERSION: i16 = 7;
 const DELETE_VERSION: i16 = 6;
+const DELETE_RECORDS_VERSION: i16 = 2;
 const TIMEOUT_MS: i32 = 5_000;
 
 /// The topic that is recreated.
@@ -92,6 +97,9 @@ fn configs_of(plan: &ClusterPlan) -> Configs {
     if plan.retention_bytes > 0 {
         configs.push(("retention.bytes", plan.retention_bytes.to_string()));
     }
+    if plan.retention_ms > 0 {
+        configs.push(("retention.ms", plan.retention_ms.to_string()));
+    }
     configs
 }
 
@@ -139,6 +147,25 @@ pub(super) fn is_about_churned(event: &Event) -> bool {
         Operation::Delete(call) => is_of(&call.args.topic_id),
         Operation::Meta(call) => call.args.topics.iter().flatten().any(is_of),
         _ => is_of(&event.key),
+    }
+}
+
+/// Longest time from one deletion of records to the next, in microseconds.
+const DELETE_EVERY_US: u64 = 4_000_000;
+
+/// Now and then lets a log begin further up.
+pub(super) async fn delete_records(client: Client, places: Rc<[Place]>) {
+    let mut leader = None;
+    while !client.is_closing() {
+        let Some(place) = client.pick(&places).cloned() else { return };
+        let node = client.leader_of(&place, &mut leader).await;
+        let end = client.crowd.proved_end(&place);
+        let before = client.below(end.unsigned_abs() + 1).cast_signed();
+        if client.delete_before(&place, node, before).await.is_none() {
+            leader = None;
+        }
+        let for_us = client.below(DELETE_EVERY_US);
+        client.crowd.board.sleep(for_us).await;
     }
 }
 
@@ -217,6 +244,30 @@ impl Client {
         };
         self.returned(&pending, error.0, status, |_| ());
         error.is_none() || gone
+    }
+
+    /// Deletes the records below an offset. The answer says where the log begins, and is written down as such.
+    async fn delete_before(&self, place: &Place, node: NodeId, offset: i64) -> Option<i64> {
+        let args = ListArgs { timestamp: EARLIEST, ..ListArgs::default() };
+        let pending = self.invoked(node, &place.key, Operation::List(Call::new(args)));
+        let partition = DeleteRecordsPartition { partition_index: place.partition, offset };
+        let topic = DeleteRecordsTopic { name: place.topic.to_string(), partitions: vec![partition] };
+        let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: TIMEOUT_MS };
+        let answer = self.ask(node, false, DELETE_RECORDS_VERSION, &request).await.ok().flatten();
+        let result =
+            answer.and_then(|answer| answer.topics.into_iter().next()?.partitions.into_iter().next());
+        let start = result.filter(|result| result.error_code.is_none()).map(|result| result.low_watermark);
+        // Where the log begins is open if there is no answer, or a refusal.
+        let status = if start.is_some() { Status::Ok } else { Status::Info };
+        self.returned(&pending, 0, status, |operation| {
+            if let Operation::List(call) = operation {
+                call.result = start.map(|offset| ListResult { offset });
+            }
+        });
+        if start.is_some() {
+            self.crowd.saw("records_deleted");
+        }
+        start
     }
 
     /// The id of a topic by the word of one node.

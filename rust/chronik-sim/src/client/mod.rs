@@ -192,6 +192,9 @@ impl Crowd {
                 self.run(group_consumers::watch_offsets(watcher, Rc::clone(&places)));
             }
         }
+        if self.plan.deletes_records {
+            self.run(admin::delete_records(client("deleter", None), Rc::clone(&places)));
+        }
         for number in 0..self.plan.copiers {
             let reader = client("copier", None);
             let writer = Client::new(self, &reader.name, None, reader.random.borrow_mut().fork(1));

@@ -12,12 +12,13 @@ const CALM_MS: u64 = 200;
 
 pub(super) fn plan(seed: u64, duration_ms: u64) -> Plan {
     let mut random = Random::new(seed);
-    let cluster = cluster(&mut random.fork(1));
+    let mut cluster = cluster(&mut random.fork(1));
     let network = network(&mut random.fork(2));
     let workload = workload(&mut random.fork(3), &cluster);
     let faults = faults(&mut random.fork(4), &cluster, duration_ms);
-    let workload = with_groups(workload, &mut random.fork(5), &cluster);
+    let mut workload = with_groups(workload, &mut random.fork(5), &cluster);
     let faults = with_changes_of_members(faults, &mut random.fork(6), &cluster, duration_ms);
+    age(&mut cluster, &mut workload, &mut random.fork(7));
     Plan { seed, duration_ms, cluster, network, workload, faults }
 }
 
@@ -50,6 +51,7 @@ fn cluster(random: &mut Random) -> ClusterPlan {
         min_insync: if nodes > 1 && random.chance(300) { nodes / 2 + 1 } else { 1 },
         retention_bytes: if small_segments && random.chance(500) { random.between(2_000, 40_000) } else { 0 },
         // Not drawn: what the other draws bring stays what it was.
+        retention_ms: 0,
         compacted: small_segments && segment_bytes.is_multiple_of(3),
         gate_off: false,
     }
@@ -90,6 +92,7 @@ fn workload(random: &mut Random, cluster: &ClusterPlan) -> WorkloadPlan {
         transactional_writers: if random.chance(500) { random.between(1, 2) as usize } else { 0 },
         rivals: random.chance(300),
         keyed: cluster.compacted,
+        deletes_records: false,
         members: 0,
         newer_members: 0,
         copiers: 0,
@@ -97,6 +100,14 @@ fn workload(random: &mut Random, cluster: &ClusterPlan) -> WorkloadPlan {
     };
     // What an aborted transaction wrote goes from a compacted log, which the checker would call lost.
     if cluster.compacted { WorkloadPlan { transactional_writers: 0, ..plan } } else { plan }
+}
+
+/// In some schedules records go because they are old, or because somebody wants them gone.
+fn age(cluster: &mut ClusterPlan, workload: &mut WorkloadPlan, random: &mut Random) {
+    if random.chance(80) && !cluster.compacted {
+        cluster.retention_ms = random.between(2_000, 40_000);
+    }
+    workload.deletes_records = random.chance(150) && !cluster.compacted;
 }
 
 fn with_groups(plan: WorkloadPlan, random: &mut Random, cluster: &ClusterPlan) -> WorkloadPlan {

@@ -105,7 +105,10 @@ impl Simulation {
         let left = self.seats.values().filter(|seat| seat.left).count();
         let enough = self.seats.len() - left > self.plan.cluster.nodes as usize;
         let is_there = self.seats.get(&id).is_some_and(|seat| !seat.left);
-        if !enough || !is_there || self.changes.iter().any(leaving) || self.is_anybody_damaged() {
+        // Clients know the founders' addresses and no others.
+        let stays = |founder: &NodeId| *founder != id && !self.has_left(*founder);
+        let known = (1..=self.plan.cluster.nodes).map(NodeId).any(|founder| stays(&founder));
+        if !enough || !is_there || !known || self.changes.iter().any(leaving) || self.is_anybody_damaged() {
             return false;
         }
         self.wish(Wish::Left(id))
