@@ -58,14 +58,19 @@ impl Simulation {
         let change = self.changes.first()?;
         let founders: Vec<NodeId> = (1..=self.plan.cluster.nodes).map(NodeId).collect();
         let wanted = self.newest_image().map(|image| image.wanted_quorum(&founders));
+        let key = if let Wish::Moved(key, _) = &change.wish { *key } else { PartitionKey::META };
+        let wanted = match self.newest_image().and_then(|image| image.assignment(key).cloned()) {
+            Some(assignment) => format!("{assignment:?}"),
+            None => format!("{wanted:?}"),
+        };
         let leaders = self.seats.values().filter_map(|seat| seat.running.as_ref()).filter_map(|node| {
             let host = node.host.borrow();
-            host.replica(PartitionKey::META)
+            host.replica(key)
                 .filter(|replica| replica.leads())
                 .map(|replica| (replica.term(), replica.member(), replica.membership()))
         });
         Some(format!(
-            "{:?}, {:?}; controllers shall be {wanted:?} and are {:?}",
+            "{:?}, {:?}; the members shall be {wanted} and are {:?}",
             change.wish,
             change.attempt.get(),
             leaders.max_by_key(|(term, ..)| *term)
