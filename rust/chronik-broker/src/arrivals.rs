@@ -47,16 +47,14 @@ impl Broker {
                 arrived.iter().map(|arrived| PartitionKey::new(arrived.topic, arrived.partition)).collect();
             let deadline_ms = self.world.now_ms() + limits::INTERNAL_CALL_TIMEOUT_MS;
             let action = Action::CompleteReassignments { arrived };
-            if self.controller_call(action, deadline_ms).await.is_ok() {
-                let mut arrivals = self.arrivals.borrow_mut();
-                keys.iter().for_each(|key| {
-                    arrivals.due.remove(key);
-                });
+            if self.controller_call(action, deadline_ms).await.is_err() {
+                self.arrivals.borrow_mut().due.extend(keys);
             }
         }
     }
 
-    /// What can be reported now, within the bound of a command. What is not true any more is forgotten.
+    /// Takes what can be reported now, within the bound of a command. What is not true any more is forgotten. A group that
+    /// arrives while it is reported is due again: it may have been sent elsewhere meanwhile, and the report be out of date.
     fn next_report(&self) -> Vec<ArrivedPartition> {
         let image = self.node.image();
         let host = self.hosts.own().borrow();
@@ -71,6 +69,10 @@ impl Broker {
             let members = members.iter().map(|member| (member.node, member.generation)).collect();
             Some(ArrivedPartition { topic: key.topic, partition: key.partition, members })
         });
-        report.collect()
+        let report: Vec<ArrivedPartition> = report.collect();
+        for arrived in &report {
+            arrivals.due.remove(&PartitionKey::new(arrived.topic, arrived.partition));
+        }
+        report
     }
 }
