@@ -26,6 +26,7 @@ use crate::node_state::{CallAnswer, NodeState};
 use crate::peer::NodeMessage;
 use crate::producer_ids::ProducerIds;
 use crate::reconcile::directory_of;
+use crate::repairs::Repairs;
 use crate::topic_configs::TopicConfigs;
 use crate::world::{World, random_u128};
 
@@ -43,6 +44,7 @@ pub struct Broker {
     pub(crate) transaction_seats: Seats<TransactionsState>,
     pub(crate) share_seats: Seats<ShareStates>,
     pub(crate) arrivals: RefCell<Arrivals>,
+    pub(crate) repairs: Repairs,
 }
 
 impl Broker {
@@ -72,6 +74,7 @@ impl Broker {
             transaction_seats: Seats::default(),
             share_seats: Seats::default(),
             arrivals: RefCell::default(),
+            repairs: Repairs::default(),
         }))
     }
 

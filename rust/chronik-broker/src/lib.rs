@@ -44,6 +44,7 @@ mod reconcile;
 mod record_rules;
 mod registration;
 mod removal;
+mod repairs;
 mod share;
 mod share_groups;
 mod strays;

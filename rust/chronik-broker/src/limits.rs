@@ -88,6 +88,13 @@ pub const SHARE_CALL_MS: u64 = 1_000;
 /// Pause before a replica that could not be opened for want of descriptors or space is tried again.
 pub const REOPEN_MS: u64 = 1_000;
 
+/// Damaged replicas that are replaced by one command.
+pub const REPAIRS_PER_COMMAND_MAX: usize = 1_000;
+/// Time for which a damaged replica must have seen one leader elsewhere before it is replaced, in times of the silence after
+/// which a node counts as gone: one that has lost its majority steps down well before.
+pub const REPAIR_PATIENCE_TIMEOUTS: u64 = 5;
+/// Pause before it is looked again whether the peers of a damaged replica do without it.
+pub const REPAIR_PAUSE_MS: u64 = 1_000;
 /// Reassignments whose end is reported in one command.
 pub const ARRIVALS_PER_REPORT_MAX: usize = 1_000;
 /// Rules of a test about requests to count, delay or refuse that are active at a time.

@@ -64,6 +64,7 @@ impl Broker {
                 self.remove_unplaced(&image);
             }
             self.reconcile(&image, &mut done);
+            self.repair_damage();
             if done.held_back.is_empty() {
                 self.node.set_placed(self.shard, image.offset);
             }
@@ -233,6 +234,9 @@ impl Broker {
             if let Err(error) = host.create_replica(spec) {
                 tracing::error!(node = self.node.config.node.0, topic = %topic.name, partition = key.partition.0, %error,
                     "replica cannot be opened; this node does not serve the partition");
+                if error.is_damage() {
+                    self.note_damage(key, member.generation);
+                }
                 if error.is_passing() && placement == Placement::Complete {
                     placement = Placement::TryAgain;
                 }

@@ -8,7 +8,7 @@ use chronik_replica::ReplicaMessage;
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use chronik_wire::types::{NodeId, PartitionIndex, PartitionKey, TopicId};
-use harness::client::{FETCH_VERSION, fetch_request};
+use harness::client::{FETCH_VERSION, fetch_request, one};
 use harness::{Options, TestCluster};
 
 /// A cluster with topic `t` led by node 2, so that neither the controller nor node 3 leads it.
@@ -130,30 +130,85 @@ fn a_node_that_lost_its_metadata_deletes_nothing() {
 
 /// Kills node 3, lets `break_disk` at the directory of topic `t`, and starts the node again.
 fn restart_with(break_disk: impl FnOnce(&MemDisk, FileScope)) -> TestCluster {
+    let mut cluster = kill_and_break(break_disk);
+    cluster.restart(NodeId(3));
+    cluster
+}
+
+fn kill_and_break(break_disk: impl FnOnce(&MemDisk, FileScope)) -> TestCluster {
     let mut cluster = cluster();
     cluster.send("t", "v");
     cluster.pass_ms(500);
     cluster.kill(NodeId(3));
     let dir = directory(cluster.key("t", 0));
     break_disk(cluster.disk_of_dead(NodeId(3)), FileScope::everywhere().in_dir(&dir));
-    cluster.restart(NodeId(3));
     cluster
+}
+
+/// A bit of what the replica of `t` at node 3 has written is not as it was.
+fn damage(disk: &MemDisk, scope: FileScope) {
+    assert!(disk.flip_random_bit(1, &scope.ending(".log")).is_some(), "there is a segment to damage");
 }
 
 #[test]
 fn a_node_with_damaged_data_refuses_that_partition_and_serves_the_others() {
-    let mut cluster = restart_with(|disk, scope| {
-        assert!(disk.flip_random_bit(1, &scope.ending(".log")).is_some(), "there is a segment to damage");
-    });
+    let mut cluster = kill_and_break(damage);
     let node = NodeId(3);
+    // Alone it can do nothing about it.
+    cluster.isolate(node);
+    cluster.restart(node);
     cluster.pass_ms(3_000);
     let refused = cluster.fetch(node, "t", 0, 100);
     assert_eq!(refused.error_code, ErrorCode::KAFKA_STORAGE_ERROR, "{refused:?}");
     assert_eq!(cluster.list_offset(node, "t", -1).0, ErrorCode::KAFKA_STORAGE_ERROR);
     let offset = cluster.send("t", "w");
     assert_eq!(cluster.fetch(NodeId(1), "t", offset, 500).high_watermark, offset + 1, "two others go on");
+    cluster.recover();
     let offset = cluster.send("first", "x");
     assert_eq!(cluster.fetch(node, "first", offset, 500).high_watermark, offset + 1);
+}
+
+#[test]
+fn a_damaged_replica_is_replaced_by_a_new_one_that_votes() {
+    let mut cluster = restart_with(damage);
+    let (node, key) = (NodeId(3), cluster.key("t", 0));
+    let offset = cluster.send("t", "w");
+    cluster.wait_for("the new replica to be in sync", |cluster| {
+        let leadership = cluster.node(NodeId(1)).broker.node().view(|view| view.leadership(key).cloned());
+        leadership.is_some_and(|known| known.isr.len() == 3 && known.leader.is_some())
+            && cluster.node(node).host.borrow().replica(key).is_some()
+    });
+    assert_eq!(cluster.node(node).counted()["replicas_replaced"], 1);
+    assert_eq!(cluster.fetch(node, "t", offset, 500).high_watermark, offset + 1);
+    // It makes a majority with one other, and has everything: the records from before the damage as well.
+    cluster.kill(NodeId(1));
+    cluster.wait_for("another leader", |cluster| {
+        let leader = cluster.node(NodeId(2)).broker.node().view(|view| view.leader(key));
+        leader.is_some_and(|(leader, _)| leader != NodeId(1))
+    });
+    let (leader, _) = cluster.node(NodeId(2)).broker.node().view(|view| view.leader(key)).expect("a leader");
+    let produced = cluster.produce(leader, "t", one("x"));
+    assert_eq!((produced.error_code, produced.base_offset), (ErrorCode::NONE, offset + 1));
+    let fetched = cluster.fetch(node, "t", 0, 500);
+    assert_eq!(fetched.high_watermark, offset + 2);
+    assert!(!fetched.records.is_empty());
+}
+
+#[test]
+fn a_damaged_replica_that_the_others_cannot_do_without_is_left_as_it_is() {
+    let mut cluster = kill_and_break(damage);
+    let node = NodeId(3);
+    // Of the two that are well one is gone: nobody leads the partition.
+    cluster.kill(NodeId(1));
+    cluster.restart(node);
+    let before = directories(&cluster.node(node).disk);
+    cluster.pass_ms(10_000);
+    assert_eq!(cluster.node(node).counted()["replicas_replaced"], 0);
+    assert_eq!(directories(&cluster.node(node).disk), before, "what is left of the data stays");
+    cluster.restart(NodeId(1));
+    cluster.wait_for("the damaged replica to be replaced", |cluster| {
+        cluster.node(node).counted()["replicas_replaced"] == 1
+    });
 }
 
 #[test]

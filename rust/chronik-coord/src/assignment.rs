@@ -142,11 +142,21 @@ impl Assignment {
         node: NodeId,
         brokers: &BTreeMap<NodeId, Arc<BrokerRegistration>>,
     ) -> bool {
+        let registered = brokers.get(&node).map_or(DirectoryId(0), |broker| broker.directory);
+        let known = self.member(node).filter(|known| known.directory != registered).copied();
+        known.is_some_and(|known| self.replace(node, known.generation, brokers))
+    }
+
+    /// Makes the replica on `node` a new member, if it is the member of this generation.
+    pub(crate) fn replace(
+        &mut self,
+        node: NodeId,
+        generation: u32,
+        brokers: &BTreeMap<NodeId, Arc<BrokerRegistration>>,
+    ) -> bool {
         let next = member(node, self.last_generation + 1, brokers);
-        let Some(known) = self.members.iter_mut().find(|member| member.node == node) else { return false };
-        if known.directory == next.directory {
-            return false;
-        }
+        let of = |known: &&mut Member| known.node == node && known.generation == generation;
+        let Some(known) = self.members.iter_mut().find(of) else { return false };
         *known = next;
         self.last_generation = next.generation;
         true

@@ -17,7 +17,9 @@ mod reassignment;
 pub use acls::{Acl, AclFilter};
 pub use partitions::{CreatePartitions, MorePartitions};
 pub use quotas::{AlterQuotas, EntityKind, QuotaChange, QuotaEntity, QuotaValue};
-pub use reassignment::{AlterReassignment, AlterReassignments, ArrivedPartition, DrainBroker};
+pub use reassignment::{
+    AlterReassignment, AlterReassignments, ArrivedPartition, DamagedReplica, DrainBroker,
+};
 
 /// The version byte in front of every command.
 const COMMAND_VERSION: u8 = 3;
@@ -104,6 +106,13 @@ pub enum Action {
         /// The broker.
         id: NodeId,
     },
+    /// Names a new member in place of replicas whose data is damaged, on the same disk.
+    ReplaceReplicas {
+        /// The broker that has them.
+        broker: NodeId,
+        /// The replicas.
+        replicas: Vec<DamagedReplica>,
+    },
     /// Lets topics grow, each on its own.
     CreatePartitions(CreatePartitions),
     /// Changes quotas of clients, each entity on its own, all or nothing within one.
@@ -185,6 +194,11 @@ impl Coded for Action {
                 out.push(14);
                 filters.put(out);
             }
+            Action::ReplaceReplicas { broker, replicas } => {
+                out.push(15);
+                broker.put(out);
+                replicas.put(out);
+            }
         }
     }
 
@@ -205,6 +219,7 @@ impl Coded for Action {
             12 => Action::AlterQuotas(Coded::get(from)?),
             13 => Action::CreateAcls { acls: Coded::get(from)? },
             14 => Action::DeleteAcls { filters: Coded::get(from)? },
+            15 => Action::ReplaceReplicas { broker: Coded::get(from)?, replicas: Coded::get(from)? },
             value => return Err(CodecError::Unknown { what: "action", value: value.into() }),
         })
     }

@@ -39,8 +39,8 @@ pub use command::acls as acl_kinds;
 pub use command::{
     Acl, AclFilter, Action, AlterConfigs, AlterQuotas, AlterReassignment, AlterReassignments,
     ArrivedPartition, BrokerRegistration, Change, Command, CommandId, ConfigChange, ConfigOp, ConfigResource,
-    CreatePartitions, CreateTopics, DeleteTopics, DrainBroker, Endpoint, EntityKind, MorePartitions,
-    NewTopic, OpKind, QuotaChange, QuotaEntity, QuotaValue, TopicDefaults, TopicRef,
+    CreatePartitions, CreateTopics, DamagedReplica, DeleteTopics, DrainBroker, Endpoint, EntityKind,
+    MorePartitions, NewTopic, OpKind, QuotaChange, QuotaEntity, QuotaValue, TopicDefaults, TopicRef,
 };
 pub use controller::Controller;
 pub use image::{Broker, MetaImage, Topic};

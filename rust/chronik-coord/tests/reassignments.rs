@@ -5,7 +5,7 @@ mod common;
 
 use chronik_coord::{
     Action, AlterReassignment, AlterReassignments, ArrivedPartition, Assignment, BrokerRegistration,
-    Controller, DrainBroker, NewTopic, ReplyBody,
+    Controller, DamagedReplica, DrainBroker, NewTopic, ReplyBody,
 };
 use chronik_wire::error_code::ErrorCode;
 use chronik_wire::types::{DirectoryId, NodeId, PartitionIndex, TopicId};
@@ -173,4 +173,31 @@ fn a_replaced_disk_is_a_new_member_once_it_is_admitted() {
     assert_eq!(rig.controller.image().topic("t"), again.topic("t"), "once is enough");
     let restored = Controller::restore(&rig.controller.snapshot()).unwrap();
     assert_eq!(restored, rig.controller);
+}
+
+#[test]
+fn a_damaged_replica_is_replaced_once_by_a_new_member_on_the_same_disk() {
+    let mut rig = rig(3);
+    let before = assignment(&rig);
+    let topic = rig.controller.image().topic("t").expect("created").id;
+    let replace = |rig: &mut Rig, broker: i32, generation: u32| {
+        let replicas = vec![DamagedReplica { topic, partition: PartitionIndex(0), generation }];
+        rig.run(Action::ReplaceReplicas { broker: NodeId(broker), replicas }).body
+    };
+    assert_eq!(replace(&mut rig, 2, 0), ReplyBody::Done);
+    let member = *assignment(&rig).member(NodeId(2)).expect("a member");
+    let former = *before.member(NodeId(2)).expect("a member");
+    assert_eq!((former.generation, member.generation), (0, 1));
+    assert_eq!((member.directory, assignment(&rig).replicas), (former.directory, before.replicas));
+    let after = rig.controller.image();
+    for (broker, generation) in [(2, 0), (3, 7)] {
+        assert_eq!(replace(&mut rig, broker, generation), ReplyBody::Done);
+        assert_eq!(rig.controller.image().topic("t"), after.topic("t"), "that is out of date");
+    }
+    assert!(replace(&mut rig, 9, 0).rejection().is_some());
+    let wiped = BrokerRegistration { directory: DirectoryId(9), votes: false, ..broker(3) };
+    rig.run(Action::RegisterBroker(wiped));
+    assert_eq!(replace(&mut rig, 3, 0), ReplyBody::Done);
+    let member = *assignment(&rig).member(NodeId(3)).expect("a member");
+    assert_eq!(member.generation, 0, "a disk that nobody admitted gets no vote in this way");
 }

@@ -97,6 +97,15 @@ impl ReplicaError {
     pub fn is_passing(&self) -> bool {
         matches!(self, ReplicaError::Log { source, .. } if source.is_passing())
     }
+
+    /// Whether what the replica had written is damaged: it will never open again, and its peers have what it held.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            ReplicaError::Log { source, .. } => matches!(source, chronik_log::LogError::Corrupt { .. }),
+            ReplicaError::Snapshot { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// An append got no offset. Each variant says what the client may conclude.

@@ -49,6 +49,7 @@ pub(crate) fn run(state: &mut State, action: &Action) -> ReplyBody {
         }
         Action::DrainBroker(drain) => reassignments::drain(state, drain),
         Action::ReadmitBroker { id } => reassignments::readmit(state, *id),
+        Action::ReplaceReplicas { broker, replicas } => reassignments::replace(state, *broker, replicas),
         Action::AllocateProducerIds { broker } => brokers::allocate_producer_ids(state, *broker),
     };
     outcome.unwrap_or_else(ReplyBody::Rejected)

@@ -8,7 +8,7 @@ use chronik_wire::types::{NodeId, PartitionKey};
 use super::brokers::not_registered;
 use super::topics::repeated;
 use crate::assignment::Assignment;
-use crate::command::{AlterReassignment, AlterReassignments, ArrivedPartition, DrainBroker};
+use crate::command::{AlterReassignment, AlterReassignments, ArrivedPartition, DamagedReplica, DrainBroker};
 use crate::controller::State;
 use crate::image::{MetaImage, Topic};
 use crate::limits;
@@ -180,6 +180,26 @@ pub(crate) fn readmit(state: &mut State, id: NodeId) -> Result<ReplyBody, ItemEr
             }
         }
         put(&mut state.image, &topic, changed);
+    }
+    Ok(ReplyBody::Done)
+}
+
+/// Names a new member in place of each damaged replica of a broker. What is out of date is ignored, and so is a replica on
+/// a disk that nobody has admitted: it has no vote that it could get back.
+pub(crate) fn replace(
+    state: &mut State,
+    broker: NodeId,
+    replicas: &[DamagedReplica],
+) -> Result<ReplyBody, ItemError> {
+    let registered = state.image.brokers.get(&broker).map(|broker| broker.directory);
+    let Some(directory) = registered else { return Err(not_registered(broker)) };
+    for damaged in replicas {
+        let Some(topic) = state.image.topic_by_id(damaged.topic).cloned() else { continue };
+        let Some(mut assignment) = topic.partition(damaged.partition).cloned() else { continue };
+        let admitted = assignment.member(broker).is_some_and(|member| member.directory == directory);
+        if admitted && assignment.replace(broker, damaged.generation, &state.image.brokers) {
+            put(&mut state.image, &topic, [(PartitionKey::new(topic.id, damaged.partition), assignment)]);
+        }
     }
     Ok(ReplyBody::Done)
 }

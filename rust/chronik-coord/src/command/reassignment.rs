@@ -54,3 +54,15 @@ pub struct DrainBroker {
     pub live: Vec<NodeId>,
 }
 coded_struct!(DrainBroker { id: NodeId, live: Vec<NodeId> });
+
+/// A replica that has lost its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DamagedReplica {
+    /// The topic.
+    pub topic: TopicId,
+    /// The partition.
+    pub partition: PartitionIndex,
+    /// Which of the broker's stays in the group it is.
+    pub generation: u32,
+}
+coded_struct!(DamagedReplica { topic: TopicId, partition: PartitionIndex, generation: u32 });
