@@ -100,6 +100,11 @@ def test_configuration_changes_show_at_once(topic: str, confluent: AdminClient) 
         alter(AlterConfigOpType.SET, "burn")
 
 
+def test_members_of_the_consumer_protocol_report_every_100_ms(confluent: AdminClient) -> None:
+    (future,) = confluent.describe_configs([ConfigResource(ResourceType.BROKER, "1")]).values()
+    assert future.result(timeout=10)["group.consumer.heartbeat.interval.ms"].value == "100"
+
+
 def test_the_cluster_is_described(topic: str, admin: KafkaAdminClient) -> None:
     resources = admin.list_config_resources()
     assert topic in resources["topic"]

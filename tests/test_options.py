@@ -108,6 +108,14 @@ def test_clusters_of_other_sizes_work(chronik_cluster_factory, nodes):
     assert len(cluster.followers("t", 2)) == min(nodes, 3) - 1
 
 
+def test_the_replicas_of_a_partition_are_in_different_racks(chronik_cluster_factory):
+    cluster = chronik_cluster_factory(6, racks=["a", "a", "a", "b", "b", "c"])
+    cluster.create_topic("t", partitions=6)
+    for partition in range(6):
+        replicas = [cluster.leader("t", partition), *cluster.followers("t", partition)]
+        assert {node.rack for node in replicas} == {"a", "b", "c"}
+
+
 WRONG_CALLS = [
     (lambda c: c.node(9), ValueError, ["id=9", "1, 2, 3"]),
     (lambda c: c.node("1"), TypeError, ["id='1'"]),

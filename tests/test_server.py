@@ -27,6 +27,10 @@ VALUES = [b"one", b"two", b"three"]
 LEADER_KILL_SECONDS = 2.0
 
 
+def _server() -> Path:
+    return Path(sys.executable).parent / "chronik-server"
+
+
 class Processes:
     """Three server processes, started as the original script did: a file by environment, the command `standalone`."""
 
@@ -51,9 +55,26 @@ class Processes:
             "CHRONIK_RACK": f"rack-{id}",
             "RUST_LOG": "info,chronik_server::fetch_handler=debug,chronik_raft::read_index=debug",
         }
-        server = Path(sys.executable).parent / "chronik-server"
         with (self._folder / f"node{id}.log").open("ab") as log:
-            self._running[id] = subprocess.Popen([server, "standalone"], env=environment, stdout=log, stderr=log)
+            self._running[id] = subprocess.Popen([_server(), "standalone"], env=environment, stdout=log, stderr=log)
+
+    def join(self, id: int) -> None:
+        """Starts one more, which joins the cluster by way of the first."""
+        kafka, raft = free_ports(2)
+        self.addresses[id] = f"127.0.0.1:{kafka}"
+        text = f'node_id = {id}\nkafka_port = {kafka}\njoin = "{self._raft(1)}"\n[bind]\nraft = "127.0.0.1:{raft}"\n'
+        (self._folder / f"node{id}.toml").write_text(text)
+        self.start(id)
+
+    def remove(self, id: int) -> int:
+        """Takes one out for good by way of the first. Returns how its process ended."""
+        command = [_server(), "remove", "--node-id", str(id), "--join", self._raft(1)]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        del self.addresses[id]
+        return self._running.pop(id).wait(15)
+
+    def _raft(self, id: int) -> str:
+        return f"127.0.0.1:{self._ports[5000 + id]}"
 
     def kill(self, id: int) -> None:
         self._running[id].kill()
@@ -218,6 +239,24 @@ def test_a_process_that_lost_its_data_catches_up_and_elects_nobody(processes):
         wait_for(lambda: processes.leader(TOPIC) == leader, 10)
         values = sends.finish()
     assert_every_process_holds(processes, values)
+
+
+def test_processes_join_and_leave_while_a_client_produces(processes):
+    with Connection(processes.addresses[1]) as connection:
+        connection.create_topic(TOPIC, 1, 3)
+    wait_for(lambda: processes.leader(TOPIC) > 0, 10)
+    leaver = next(id for id in (2, 3) if id != processes.leader(TOPIC))
+    with IdempotentSends(processes.addresses[1], TOPIC) as sends:
+        wait_for(lambda: len(sends.acknowledged()) >= 50, 30)
+        processes.join(4)
+        processes.wait_until_whole()
+        assert processes.remove(leaver) == 0, processes.log(leaver)
+        processes.wait_until_whole()
+        goal = len(sends.acknowledged()) + 50
+        wait_for(lambda: len(sends.acknowledged()) >= goal, 30)
+        values = sends.finish()
+    assert_every_process_holds(processes, values)
+    assert_clean_logs(processes)
 
 
 def assert_every_process_holds(processes: Processes, expected: list[bytes]) -> None:

@@ -11,7 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::connection::{RequestBudget, Service, serve};
 use crate::limits;
-use crate::peers::tcp::Hello;
+use crate::peers::tcp::questions::Question;
+use crate::peers::tcp::{ANYBODY, Hello, HelloError};
 use crate::stats::EdgeCounters;
 
 /// A request being executed: it ends with the pieces of its answer, with no answer at all, or with a reason to close.
@@ -47,10 +48,17 @@ where
     serve(stream, service, Arc::new(EdgeCounters::default()), budget).await.to_string()
 }
 
-/// Hears the first frame of a peer; the error says why the peer would be refused.
+/// Hears the first frame of a peer, and its question if it has one; the error says why the peer would be refused.
 pub async fn hear_peer<T>(mut stream: T) -> Result<(), String>
 where
     T: AsyncRead + Unpin,
 {
-    Hello::receive(&mut stream).await.map(|_| ()).map_err(|error| error.to_string())
+    let heard = async {
+        let hello = Hello::receive(&mut stream).await?;
+        if hello.to == ANYBODY {
+            Question::receive(&mut stream).await?;
+        }
+        Ok(())
+    };
+    heard.await.map_err(|error: HelloError| error.to_string())
 }

@@ -101,6 +101,7 @@ fn look_for_cluster(
     let begun = Instant::now();
     let mut last = String::new();
     loop {
+        let before = std::mem::take(&mut last);
         for address in options.join.iter().map(HostPort::to_string) {
             match runtime.block_on(questions::ask(&address, own.clone(), &Question::Join)) {
                 Ok((there, Answer::Welcome { founders, mut nodes })) => {
@@ -113,6 +114,9 @@ fn look_for_cluster(
                 Ok((_, Answer::Removed)) => last = format!("{address} answers another question"),
                 Err(error) => last = format!("{address}: {error}"),
             }
+        }
+        if last != before {
+            tracing::info!(node = options.node.0, "not taken in yet: {last}");
         }
         if begun.elapsed() >= limits::JOIN_TIMEOUT {
             let problem = format!("no cluster takes it in; {last}");

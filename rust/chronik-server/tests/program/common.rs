@@ -279,8 +279,7 @@ impl Client {
     /// Has partition 0 move to these nodes.
     pub(crate) fn reassign(&mut self, topic: &str, replicas: &[i32]) {
         let partition = ReassignablePartition { replicas: Some(replicas.to_vec()), ..Default::default() };
-        let topic =
-            ReassignableTopic { name: topic.into(), partitions: vec![partition], ..Default::default() };
+        let topic = ReassignableTopic { name: topic.into(), partitions: vec![partition] };
         let request = AlterPartitionReassignmentsRequest {
             timeout_ms: 30_000,
             topics: vec![topic],

@@ -176,6 +176,22 @@ fn a_single_process_with_a_raft_listener_grows_into_a_cluster() {
     }
 }
 
+#[test]
+fn a_process_with_the_id_of_another_one_is_not_taken_in() {
+    let cluster = Cluster::start(3);
+    cluster.wait_until_whole(3);
+    let directory = tempfile::tempdir().expect("a directory");
+    let raft = FreePort::new();
+    let arguments = ["--node-id", "2", "--kafka-port", "0", "--join"].map(str::to_owned);
+    let addresses =
+        [cluster.raft_address(1), "--raft-addr".to_owned(), format!("127.0.0.1:{}", raft.number())];
+    let second = Process::start(directory.path(), "second", &[&arguments[..], &addresses].concat());
+    let refusal = format!("node 2 runs already, at {}", cluster.raft_address(2));
+    wait_for("the refusal", || second.log().contains(&refusal).then_some(()));
+    assert!(!second.log().contains("listens"), "{}", second.log());
+    assert!(!cluster.log(1).contains("a node that is not known yet calls"), "{}", cluster.log(1));
+}
+
 /// A server that is configured by its arguments and ends with the test.
 struct Process {
     child: Child,

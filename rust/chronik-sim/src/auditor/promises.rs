@@ -45,6 +45,11 @@ impl Promises {
         if std::mem::replace(&mut held.life, life) == life {
             return None;
         }
+        if held.member.is_some_and(|before| before != replica.member()) {
+            // Its data was damaged, and the group took another member on the same disk in its place.
+            *held = Held { life, ..Held::default() };
+            return None;
+        }
         let last = replica.log().last_index();
         let written = replica.log().hard_state();
         if let Some((term, candidate)) = held.vote

@@ -196,14 +196,18 @@ impl Served {
     }
 }
 
-/// Pipelined requests at several paces, a large frame, foreign protocols, half a frame, and a hello.
+/// Pipelined requests at several paces, a large frame, foreign protocols, half a frame, a hello, and one with a question.
 pub fn seeds() -> Vec<Vec<u8>> {
     let frame = |body: &[u8]| [&[0, body.len() as u8][..], body].concat();
     let pipelined = [&b"a"[..], b"p\x02", b"p\x01", b"p", b"b\x03", b"s", b"", b"p\x03", b"c"];
     let pipelined: Vec<u8> = pipelined.iter().flat_map(|body| frame(body)).collect();
     let large = [5, 0x50, 0, b'p', 7];
     let script = |paces: [u8; 4], script: &[u8]| [&[0][..], &paces, script].concat();
-    let hello = [&[1, 0, 0, 0, 38][..], b"CHRK\0\x01", &[7; 16], &[0, 0, 0, 1, 0, 0, 0, 2], &[3; 8]].concat();
+    let hello = |to: [u8; 4]| {
+        let head = [&[1, 0, 0, 0, 60][..], b"CHRK\0\x02\0", &[7; 16], &[0; 16], &[0, 0, 0, 1]].concat();
+        [&head[..], &to, &[3; 8], &[0, 3], b"h:1"].concat()
+    };
+    let question = [&hello([0xff; 4])[..], &[0, 0, 0, 5, 1, 0, 0, 0, 4]].concat();
     vec![
         script([0, 0, 0, 0], &pipelined),
         script([1, 3, 2, 5], &pipelined),
@@ -212,6 +216,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         script([0, 0, 0, 0], &[&pipelined[..], &[6, 5], b"GET /"].concat()),
         script([0, 0, 0, 0], &[&pipelined[..], &[7, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]].concat()),
         script([0, 0, 0, 0], &[&pipelined[..], &[7, 0, 0, 0, 0, 0, 0, 0, 99]].concat()),
-        hello,
+        hello([0, 0, 0, 2]),
+        question,
     ]
 }

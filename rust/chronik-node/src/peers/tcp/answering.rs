@@ -10,7 +10,7 @@ use chronik_wire::types::NodeId;
 use tokio::net::TcpStream;
 
 use super::questions::{Answer, Question};
-use super::{Hello, HelloError, Peers};
+use super::{ANYBODY, Hello, HelloError, Peers};
 use crate::gate::Life;
 use crate::limits;
 use crate::shard::Shard;
@@ -48,10 +48,11 @@ fn check_id(peers: &Peers, theirs: &Hello, shard: &Weak<Shard>) -> Result<(), He
     if from == peers.plan.node {
         return in_use(peers.plan.own_address.clone());
     }
-    // Two processes cannot listen at one address, and who has configured an address has chosen who lives there.
+    // Two processes cannot listen at one address. A peer that is called through a configured address may know another one
+    // for itself; only who asks to join is doubted then.
     let known = peers.known.borrow().get(&from).map(|known| known.outbound.address());
-    let elsewhere =
-        known.filter(|known| *known != theirs.address && !peers.plan.addresses.contains_key(&from));
+    let configured = theirs.to != ANYBODY && peers.plan.addresses.contains_key(&from);
+    let elsewhere = known.filter(|known| *known != theirs.address && !configured);
     let seat = shard.upgrade().and_then(|shard| shard.seat(peers.plan.node));
     let alive = seat.is_some_and(|seat| seat.state.view(|view| view.is_alive(from)));
     match elsewhere.filter(|_| alive) {
