@@ -150,6 +150,7 @@ tests! {
     peers: 4_000,
     requests: 2_000,
     samples: 500,
+    shares: 1_000,
     snapshots: 1_000,
     transactions: 1_000,
 }

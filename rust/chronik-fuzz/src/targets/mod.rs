@@ -16,6 +16,7 @@ pub mod partition;
 pub mod peers;
 pub mod requests;
 pub mod samples;
+pub mod shares;
 pub mod snapshots;
 pub mod transactions;
 
@@ -46,6 +47,7 @@ targets! {
     peers
     requests
     samples
+    shares
     snapshots
     transactions
 }
