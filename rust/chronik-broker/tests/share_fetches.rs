@@ -388,6 +388,25 @@ fn a_connection_that_ends_gives_back_what_its_member_had() {
 }
 
 #[test]
+fn a_group_that_comes_back_at_once_has_one_leader() {
+    let mut cluster = cluster();
+    cluster.send_all(&["a", "b"]);
+    let mut one = Member::new("one");
+    assert_eq!(offsets(&cluster.share_fetch(&mut one, &[], 1_000)), [0, 1]);
+    // What it gives back is still being written down when the group is there again.
+    let leader = cluster.share_leader();
+    assert_eq!(cluster.share_acknowledge(leader, &mut one, -1, &[]).error_code, ErrorCode::NONE);
+    one.reconnect();
+    let loaded = cluster.counter("share_partitions_loaded");
+    assert_eq!(offsets(&cluster.share_fetch(&mut one, &[], 1_000)), [0, 1]);
+    cluster.pass_ms(100);
+    for _ in 0..3 {
+        assert_eq!(offsets(&cluster.share_fetch(&mut one, &[], 0)), Vec::<i64>::new());
+    }
+    assert_eq!(cluster.counter("share_partitions_loaded"), loaded + 1, "the old one took none along");
+}
+
+#[test]
 fn requests_of_the_wrong_epoch_do_nothing() {
     let mut cluster = cluster();
     cluster.send_all(&["a"]);
