@@ -8,17 +8,20 @@ use chronik_coord::MetaImage;
 use chronik_coord::coordinator::{
     Coordinator, CoordinatorBatch, CoordinatorRecord, CoordinatorState, Moment, OpenTransaction, Ticket,
 };
-use chronik_coord::groups::{Caller, GroupCall, GroupRequest, Groups, GroupsConfig, GroupsState};
+use chronik_coord::groups::{
+    Caller, GroupCall, GroupRequest, Groups, GroupsConfig, GroupsState, ShareReport,
+};
+use chronik_wire::messages::group_records::ShareTopicPartitions;
 use chronik_wire::messages::join_group::JoinGroupRequestProtocol;
 use chronik_wire::messages::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use chronik_wire::messages::txn_offset_commit::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 use chronik_wire::messages::{
-    ConsumerGroupHeartbeatRequest, JoinGroupRequest, OffsetCommitRequest, SyncGroupRequest,
-    TxnOffsetCommitRequest,
+    ConsumerGroupHeartbeatRequest, JoinGroupRequest, OffsetCommitRequest, ShareGroupHeartbeatRequest,
+    SyncGroupRequest, TxnOffsetCommitRequest,
 };
-use chronik_wire::types::{NodeId, Offset};
+use chronik_wire::types::{NodeId, Offset, TopicId};
 
 use crate::Verdict;
 use crate::input::Input;
@@ -101,8 +104,8 @@ fn config() -> GroupsConfig {
     GroupsConfig::from_image(&Arc::new(MetaImage::default()), NodeId(1), &statics)
 }
 
-/// What a machine writes for a classic group, for one of the newer protocol, and for offsets alone and in a transaction;
-/// and a snapshot of it all.
+/// What a machine writes for a classic group, for one of the newer protocol, for a share group, and for offsets alone and
+/// in a transaction; and a snapshot of it all.
 pub fn seeds() -> Vec<Vec<u8>> {
     let moment = Moment { now_ms: 0, wall_ms: 1_000, random: 1 };
     let mut machine = Groups::lead(GroupsState::default(), config(), moment);
@@ -178,5 +181,30 @@ fn calls() -> Vec<GroupCall> {
         GroupCall::OffsetCommit(commit),
         GroupCall::TxnOffsetCommit(transactional),
         GroupCall::ConsumerHeartbeat(heartbeat),
+        GroupCall::ShareMove { group_id: "sharers".to_owned(), topics: shared() },
+        GroupCall::ShareBegun(ShareReport {
+            group_id: "sharers".to_owned(),
+            member_id: None,
+            begun: shared(),
+            failed: Vec::new(),
+        }),
+        GroupCall::ShareForget { group_id: "sharers".to_owned(), topics: Some(vec![TopicId(1)]) },
+        GroupCall::ShareHeartbeat(ShareGroupHeartbeatRequest {
+            group_id: "sharers".to_owned(),
+            member_id: "m".to_owned(),
+            rack_id: Some("r".to_owned()),
+            subscribed_topic_names: Some(vec!["t".to_owned()]),
+            ..Default::default()
+        }),
     ]
+}
+
+/// Partitions of two topics.
+fn shared() -> Vec<ShareTopicPartitions> {
+    let topic = |id: u128, name: &str| ShareTopicPartitions {
+        topic_id: TopicId(id),
+        topic_name: name.to_owned(),
+        partitions: vec![0, 1, 2],
+    };
+    vec![topic(1, "t"), topic(2, "u")]
 }
