@@ -73,29 +73,39 @@ fn without_a_majority_a_producer_is_told_to_try_again() {
     assert!(cluster.now_ms() - asked_ms < 2_500, "before any client gives up waiting");
 }
 
+const SHARE_PARTITIONS: [&str; 2] = ["g:AAAAAAAAAAAAAAAAAAAAAQ:0", "h:AAAAAAAAAAAAAAAAAAAAAQ:7"];
+
 #[test]
-fn every_version_finds_the_coordinators_of_groups_and_transactions_and_none_of_share_groups() {
+fn every_version_finds_the_coordinators_of_groups_transactions_and_share_partitions() {
     let mut cluster = TestCluster::start(1, &Options::default());
     for (version, key_type) in
         (0..=6).flat_map(|version| [GROUP, TRANSACTION, SHARE].map(|kind| (version, kind)))
     {
         let several = version >= 4;
+        // A share-partition has a name of three parts.
+        let keys = if key_type == SHARE { SHARE_PARTITIONS } else { ["g", "h"] }.map(str::to_owned);
         let request = FindCoordinatorRequest {
-            key: if several { String::new() } else { "g".to_owned() },
+            key: if several { String::new() } else { keys[0].clone() },
             // Version 0 knows groups only.
             key_type: if version == 0 { GROUP } else { key_type },
-            coordinator_keys: if several { vec!["g".to_owned(), "h".to_owned()] } else { Vec::new() },
+            coordinator_keys: if several { keys.to_vec() } else { Vec::new() },
         };
-        let nobody = request.key_type == SHARE;
         let response = cluster.call(NodeId(1), version, &request);
         let mut found: Vec<_> =
             response.coordinators.iter().map(|found| (found.error_code, found.node_id)).collect();
         if !several {
             found.push((response.error_code, response.node_id));
         }
-        let expected = if nobody { (ErrorCode::COORDINATOR_NOT_AVAILABLE, -1) } else { (ErrorCode::NONE, 1) };
-        assert_eq!(found, vec![expected; if several { 2 } else { 1 }], "v{version}, kind {key_type}");
+        let expected = vec![(ErrorCode::NONE, 1); if several { 2 } else { 1 }];
+        assert_eq!(found, expected, "v{version}, kind {key_type}");
     }
-    let odd = FindCoordinatorRequest { key: "g".to_owned(), key_type: 9, ..Default::default() };
-    assert_eq!(cluster.call(NodeId(1), 3, &odd).error_code, ErrorCode::INVALID_REQUEST);
+    for (key, key_type) in [("g", 9), ("g", SHARE), ("g:t:0", SHARE)] {
+        let odd = FindCoordinatorRequest { key: key.to_owned(), key_type, ..Default::default() };
+        let refused = cluster.call(NodeId(1), 3, &odd);
+        assert_eq!(
+            (refused.error_code, refused.node_id),
+            (ErrorCode::INVALID_REQUEST, -1),
+            "{key} {key_type}"
+        );
+    }
 }
