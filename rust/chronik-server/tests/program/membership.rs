@@ -186,7 +186,9 @@ fn a_process_with_the_id_of_another_one_is_not_taken_in() {
     let addresses =
         [cluster.raft_address(1), "--raft-addr".to_owned(), format!("127.0.0.1:{}", raft.number())];
     let second = Process::start(directory.path(), "second", &[&arguments[..], &addresses].concat());
-    let refusal = format!("node 2 runs already, at {}", cluster.raft_address(2));
+    // By the number of the address and not by its name, as the process that asks would have to call it.
+    let refusal =
+        format!("node 2 runs already, at {}", cluster.raft_address(2).replace("localhost", "127.0.0.1"));
     wait_for("the refusal", || second.log().contains(&refusal).then_some(()));
     assert!(!second.log().contains("listens"), "{}", second.log());
     assert!(!cluster.log(1).contains("a node that is not known yet calls"), "{}", cluster.log(1));
