@@ -86,13 +86,36 @@ impl Simulation {
             rest.iter().find_map(|other| {
                 if other.1 != first.1 {
                     return Some(format!(
-                        "{key:?}: node {} is at {:?}, node {} at {:?}",
-                        first.0, first.1, other.0, other.1
+                        "{key:?}: node {} is at {:?}, node {} at {:?}; {}",
+                        first.0,
+                        first.1,
+                        other.0,
+                        other.1,
+                        self.everybody_at(key)
                     ));
                 }
                 self.compare(key, first.0, other.0)
             })
         })
+    }
+
+    /// What every node that runs has of a partition: its term, whether it leads, whether its disk counts, whom it takes for
+    /// members.
+    fn everybody_at(&self, key: PartitionKey) -> String {
+        let running =
+            self.seats.iter().filter_map(|(id, seat)| Some((id, seat.damaged, seat.running.as_ref()?)));
+        let told = running.map(|(id, damaged, node)| {
+            let host = node.host.borrow();
+            let Some(replica) = host.replica(key) else { return format!("node {id} has none") };
+            format!(
+                "node {id} ({:?}, leads: {}, asleep: {}, damaged: {damaged}) knows {:?}",
+                replica.term(),
+                replica.leads(),
+                replica.is_asleep(),
+                replica.membership()
+            )
+        });
+        told.collect::<Vec<_>>().join("; ")
     }
 
     /// Whether a node is to have a replica, by its own metadata. Topics of the run are everywhere, internal ones on some nodes.
