@@ -203,6 +203,9 @@ impl Broker {
                 host.set_log_config(key, Arc::clone(&log));
                 if found.is_none() {
                     host.want_members(key, wanted(assignment));
+                    if assignment.is_moving() {
+                        host.expect_arrival(key);
+                    }
                 }
                 continue;
             }

@@ -42,7 +42,8 @@ pub struct Assignment {
     pub members: Vec<Member>,
     /// The last generation given out.
     pub last_generation: u32,
-    /// Replicas that a reassignment adds.
+    /// Replicas that a reassignment adds. One that an earlier target added and the present one does not want is in both
+    /// lists: it may have its vote already, and must not go before the group has let it.
     pub adding: Vec<NodeId>,
     /// Replicas that a reassignment removes.
     pub removing: Vec<NodeId>,
@@ -105,9 +106,11 @@ impl Assignment {
         brokers: &BTreeMap<NodeId, Arc<BrokerRegistration>>,
     ) {
         let original = self.original();
-        let added = |node: &NodeId| !original.contains(node);
-        let adding: Vec<NodeId> = target.iter().copied().filter(added).collect();
-        let removing: Vec<NodeId> = original.into_iter().filter(|node| !target.contains(node)).collect();
+        let unwanted = |node: &NodeId| !target.contains(node);
+        let added = target.iter().copied().filter(|node| !original.contains(node));
+        let dropped = self.adding.iter().copied().filter(unwanted);
+        let adding: Vec<NodeId> = added.chain(dropped).collect();
+        let removing: Vec<NodeId> = self.replicas.iter().copied().filter(unwanted).collect();
         let replicas: Vec<NodeId> = target.iter().chain(&removing).copied().collect();
         let mut members = Vec::with_capacity(replicas.len());
         for node in &replicas {
@@ -121,7 +124,7 @@ impl Assignment {
         self.designated = self.replicas.first().copied().unwrap_or(self.designated);
     }
 
-    /// Goes back to the replicas before the reassignment under way.
+    /// Goes back to the replicas before the reassignment under way. Over when those that it added have left again.
     pub(crate) fn cancel(&mut self, brokers: &BTreeMap<NodeId, Arc<BrokerRegistration>>) {
         let original = self.original();
         self.retarget(&original, brokers);
@@ -214,9 +217,16 @@ mod tests {
         let mut assignment = Assignment::founded(nodes(&[1, 2, 3]), &brokers);
         assignment.retarget(&nodes(&[1, 2, 4]), &brokers);
         assignment.retarget(&nodes(&[1, 2, 5]), &brokers);
-        assert_eq!(assignment.replicas, nodes(&[1, 2, 5, 3]), "4 is forgotten");
+        assert_eq!(assignment.replicas, nodes(&[1, 2, 5, 4, 3]), "4 may have a vote and goes like 3");
+        assert_eq!((&assignment.adding, &assignment.removing), (&nodes(&[5, 4]), &nodes(&[4, 3])));
+        assert_eq!(assignment.original(), nodes(&[1, 2, 3]));
+        assert!(assignment.is_consistent());
         assignment.cancel(&brokers);
         assert_eq!(wanted(&assignment), [(1, 0), (2, 0), (3, 0)], "3 stays the member it was");
+        assert_eq!(assignment.member(NodeId(4)).map(|member| member.generation), Some(1));
+        assert!(assignment.is_moving() && assignment.is_consistent(), "until 4 and 5 have left the group");
+        assignment.complete();
+        assert_eq!(assignment.replicas, nodes(&[1, 2, 3]));
         assert!(!assignment.is_moving());
         // Whoever comes back after it was gone is somebody else.
         assignment.retarget(&nodes(&[1, 2]), &brokers);

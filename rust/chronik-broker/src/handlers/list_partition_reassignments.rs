@@ -47,11 +47,16 @@ fn ongoing(topic: &Topic, asked: Option<&[i32]>) -> Option<OngoingTopicReassignm
         .map(|(index, assignment)| OngoingPartitionReassignment {
             partition_index: index,
             replicas: ids(&assignment.replicas),
-            adding_replicas: ids(&assignment.adding),
+            // Those that an earlier target added go like all the others that go.
+            adding_replicas: ids(&coming(assignment)),
             removing_replicas: ids(&assignment.removing),
         })
         .collect();
     (!partitions.is_empty()).then(|| OngoingTopicReassignment { name: topic.name.to_string(), partitions })
+}
+
+fn coming(assignment: &Assignment) -> Vec<NodeId> {
+    assignment.adding.iter().copied().filter(|node| !assignment.removing.contains(node)).collect()
 }
 
 fn ids(nodes: &[NodeId]) -> Vec<i32> {

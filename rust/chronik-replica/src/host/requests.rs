@@ -265,6 +265,12 @@ impl Host {
         self.with_replica(key, |replica, shared| replica.want_members(wanted, shared));
     }
 
+    /// Has a leader tell again once its group consists of the wanted members ([`Host::take_arrivals`]): also where they were
+    /// wanted before, and somebody else in between whom it never heard of.
+    pub fn expect_arrival(&mut self, key: PartitionKey) {
+        self.with_replica(key, |replica, shared| replica.expect_arrival(shared));
+    }
+
     /// Replaces the topic settings of a replica; unknown partitions are ignored.
     pub fn set_settings(&mut self, key: PartitionKey, settings: TopicSettings) {
         self.with_replica(key, |replica, shared| replica.set_settings(settings, shared));

@@ -63,6 +63,15 @@ impl Replica {
         }
     }
 
+    /// Somebody waits to hear that the group has arrived where it is wanted, and may not have heard it the last time.
+    pub(crate) fn expect_arrival(&mut self, shared: &mut Shared) {
+        if self.stopped.is_none() && self.leads() {
+            self.lead.arrival_told = false;
+            self.wake_up(shared);
+            self.mark_dirty(shared);
+        }
+    }
+
     /// Tells once that the group has arrived where it is wanted.
     pub(super) fn tell_arrival(&mut self, shared: &mut Shared) {
         if !self.lead.arrival_told && self.is_settled_as_wanted() {
