@@ -338,10 +338,14 @@ impl Node {
 /// Few partitions for coordinators, so that groups and transactions share them, and sessions that end within a schedule.
 fn broker_config(plan: &ClusterPlan) -> BTreeMap<String, String> {
     let segment_bytes = plan.segment_bytes.max(COORDINATOR_SEGMENT_BYTES_MIN);
+    // As many as every other topic has: of five nodes two may lose their disks.
+    let replicas = plan.nodes as u64;
     let settings = [
         ("offsets.topic.num.partitions", COORDINATOR_PARTITIONS),
+        ("offsets.topic.replication.factor", replicas),
         ("offsets.topic.segment.bytes", segment_bytes),
         ("transaction.state.log.num.partitions", COORDINATOR_PARTITIONS),
+        ("transaction.state.log.replication.factor", replicas),
         ("transaction.state.log.segment.bytes", segment_bytes),
         ("group.initial.rebalance.delay.ms", 100),
         ("group.min.session.timeout.ms", 100),
