@@ -4,10 +4,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
+import java.util.Set;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Collectors;
@@ -27,8 +29,10 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicIdPartition;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.NotLeaderOrFollowerException;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
@@ -131,21 +135,38 @@ public final class Client {
             while (!ended.get()) {
                 ConsumerRecords<String, String> records = consumer.poll(POLL);
                 for (ConsumerRecord<String, String> record : records) {
-                    short deliveries = record.deliveryCount().orElseThrow();
-                    boolean accepted = deliveries > 1 || !record.value().equals(named.get("release"));
-                    consumer.acknowledge(record, accepted ? AcknowledgeType.ACCEPT : AcknowledgeType.RELEASE);
-                    say("record", "\"partition\":" + record.partition() + ",\"offset\":" + record.offset()
-                        + ",\"value\":\"" + record.value() + "\",\"deliveries\":" + deliveries
-                        + ",\"accepted\":" + accepted);
+                    consumer.acknowledge(record, isAccepted(record) ? AcknowledgeType.ACCEPT : AcknowledgeType.RELEASE);
                 }
-                if (!records.isEmpty()) {
-                    for (Optional<KafkaException> error : consumer.commitSync().values()) {
-                        error.ifPresent(it -> { throw it; });
+                if (records.isEmpty()) {
+                    continue;
+                }
+                Set<Integer> moved = partitionsThatMoved(consumer.commitSync());
+                for (ConsumerRecord<String, String> record : records) {
+                    if (!moved.contains(record.partition())) {
+                        say("record", "\"partition\":" + record.partition() + ",\"offset\":" + record.offset()
+                            + ",\"value\":\"" + record.value() + "\",\"deliveries\":" + record.deliveryCount().orElseThrow()
+                            + ",\"accepted\":" + isAccepted(record));
                     }
-                    say("committed", "");
                 }
+                say("committed", "");
             }
         }
+    }
+
+    private boolean isAccepted(ConsumerRecord<String, String> record) {
+        return record.deliveryCount().orElseThrow() > 1 || !record.value().equals(named.get("release"));
+    }
+
+    /** Where another node leads by now, so that nothing was acknowledged there: those records come again. */
+    private static Set<Integer> partitionsThatMoved(Map<TopicIdPartition, Optional<KafkaException>> outcomes) {
+        Set<Integer> moved = new HashSet<>();
+        outcomes.forEach((partition, error) -> error.ifPresent(it -> {
+            if (!(it instanceof NotLeaderOrFollowerException)) {
+                throw it;
+            }
+            moved.add(partition.partition());
+        }));
+        return moved;
     }
 
     private void transact() throws Exception {
