@@ -72,6 +72,12 @@ pub(crate) enum HelloError {
     /// This node does not belong to the cluster any more.
     #[error("the cluster has removed this node")]
     Removed,
+    /// The caller does not belong to the cluster any more.
+    #[error("node {from} calls, which the cluster has removed")]
+    CallerRemoved {
+        /// Who called.
+        from: NodeId,
+    },
     /// Another process has the caller's id.
     #[error("node {from} runs already, at {address}; give each node an id of its own")]
     IdInUse {

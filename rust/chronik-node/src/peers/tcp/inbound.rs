@@ -80,7 +80,7 @@ async fn serve(
     let from = hello.from;
     let number = peers.next_number();
     let newest = peers.known.borrow().get(&from).map(|known| {
-        known.incarnation.set(hello.incarnation);
+        known.incarnation.set(Some(hello.incarnation));
         known.newest_inbound.send_replace(number);
         known.outbound.peer_is_there();
         known.newest_inbound.subscribe()
@@ -141,7 +141,7 @@ async fn greet(
     own.send(stream).await?;
     own.check(&theirs)?;
     if removed {
-        return Err(HelloError::Unknown { from: theirs.from });
+        return Err(HelloError::CallerRemoved { from: theirs.from });
     }
     if theirs.to != ANYBODY {
         answering::admit(peers, &theirs, shard, life)?;
@@ -313,12 +313,26 @@ mod tests {
             let node = Listening::start(BTreeMap::from([(PEER, "127.0.0.1:1".to_owned())])).await;
             let (theirs, mut stream) = node.meet(hello(5)).await;
             assert!(!theirs.removed);
-            settled(|| node.peers.known.borrow()[&PEER].incarnation.get() == 5).await;
+            settled(|| node.peers.known.borrow()[&PEER].incarnation.get() == Some(5)).await;
             node.peers.dismiss(PEER);
             assert!(is_closed(&mut stream).await, "it is not heard any more");
             assert!(node.peers.known.borrow().is_empty(), "nor called");
             let (theirs, mut stream) = node.meet(hello(5)).await;
             assert!(theirs.removed && is_closed(&mut stream).await);
+            let (theirs, _stream) = node.meet(hello(6)).await;
+            assert!(!theirs.removed);
+            settled(|| node.peers.known.borrow().contains_key(&PEER)).await;
+            node.life.end().await;
+        });
+    }
+    #[test]
+    fn the_id_of_a_node_that_was_removed_unheard_may_be_taken_by_a_new_one() {
+        run(async {
+            let node = Listening::start(BTreeMap::from([(PEER, "127.0.0.1:1".to_owned())])).await;
+            node.peers.dismiss(PEER);
+            // Who asks to join has no life yet, and so no start number.
+            let (theirs, _stream) = node.meet(Hello { to: ANYBODY, ..hello(0) }).await;
+            assert!(!theirs.removed);
             let (theirs, _stream) = node.meet(hello(6)).await;
             assert!(!theirs.removed);
             settled(|| node.peers.known.borrow().contains_key(&PEER)).await;

@@ -60,8 +60,8 @@ struct Known {
     /// Number of its newest inbound connection: an older one ends, so that order is kept over a reconnect, and a peer
     /// that vanished without a word leaves nothing behind.
     newest_inbound: watch::Sender<u64>,
-    /// The start number of that connection.
-    incarnation: Cell<u64>,
+    /// The start number that it gave when it last called; none has before the first call.
+    incarnation: Cell<Option<u64>>,
 }
 
 /// A node's peer connections.
@@ -71,7 +71,8 @@ pub(crate) struct Peers {
     known: RefCell<BTreeMap<NodeId, Known>>,
     /// Nodes that have called and are not registered yet.
     newcomers: RefCell<BTreeSet<NodeId>>,
-    /// Nodes that were removed, with the start number of the life that was.
+    /// Nodes that were removed, with the start number of the life that had called. One that never has may be dead, and
+    /// its id somebody else's soon: nobody is told anything then.
     removed: RefCell<BTreeMap<NodeId, u64>>,
     /// What the metadata says: the cluster's id, and the disks it was founded with.
     cluster_id: Cell<u128>,
@@ -120,7 +121,7 @@ impl Peers {
         life.spawn(outbound::run(Rc::clone(&outbound), Rc::clone(self)));
         all.insert(
             peer,
-            Known { outbound, newest_inbound: watch::Sender::new(0), incarnation: Cell::new(0) },
+            Known { outbound, newest_inbound: watch::Sender::new(0), incarnation: Cell::default() },
         );
     }
 
@@ -136,8 +137,9 @@ impl Peers {
     fn dismiss(&self, peer: NodeId) {
         let Some(known) = self.part(peer) else { return };
         tracing::info!(peer = peer.0, "the peer does not belong to the cluster any more");
+        let Some(incarnation) = known.incarnation.get() else { return };
         let mut removed = self.removed.borrow_mut();
-        removed.insert(peer, known.incarnation.get());
+        removed.insert(peer, incarnation);
         if removed.len() > limits::PEERS_REMOVED_MAX {
             removed.pop_first();
         }
