@@ -79,7 +79,7 @@ impl Simulation {
             for id in healthy.iter().filter(|id| self.is_held_by(key, **id)) {
                 match self.end_of(*id, key) {
                     Ok(end) => ends.push((*id, end)),
-                    Err(reason) => return Some(reason),
+                    Err(reason) => return Some(format!("{reason}; {}", self.what_is_known_at(*id, key))),
                 }
             }
             let (first, rest) = ends.split_first()?;
@@ -116,6 +116,22 @@ impl Simulation {
             )
         });
         told.collect::<Vec<_>>().join("; ")
+    }
+
+    /// How far a node is with the metadata, and what that says of a partition.
+    fn what_is_known_at(&self, id: NodeId, key: PartitionKey) -> String {
+        let Some(running) = self.seats.get(&id).and_then(|seat| seat.running.as_ref()) else {
+            return format!("node {id} does not run");
+        };
+        let node = running.broker.node();
+        let image = node.image();
+        format!(
+            "node {id} is registered: {}, has the metadata up to {}, which says {:?}; {}",
+            node.is_registered(),
+            image.offset,
+            image.assignment(key),
+            self.everybody_at(key)
+        )
     }
 
     /// Whether a node is to have a replica, by its own metadata. Topics of the run are everywhere, internal ones on some nodes.
