@@ -26,7 +26,7 @@ pub struct BrokerConfig {
     pub pinned: Option<Endpoint>,
     /// Where other processes call this node; `None` if they need no address.
     pub peer: Option<Endpoint>,
-    /// Nodes of a running cluster that this one begins with, beside those the cluster was founded with.
+    /// Nodes that this one begins with, beside those the cluster was founded with, until it is registered.
     pub contacts: Vec<NodeId>,
     /// Whether the cluster is asked to count on this node's disk, should it know another one under its id.
     pub asks_admission: bool,

@@ -4,7 +4,8 @@
 //! cluster is founded with a list of disks. The designated node asks every configured node, and only when all of them
 //! have answered in its present life that their disks are new does it write the list down and tell it. Whoever finds
 //! its own disk in the list writes it down too and votes from then on, after restarts as well. Whoever finds another
-//! disk under its id follows without a vote (see `chronik_replica::Standing`).
+//! disk under its id, or none, writes the list down as well and follows without a vote (see `chronik_replica::Standing`).
+//! The list is true wherever it stands, so whoever has it tells it: the founders may all have left one day.
 //!
 //! Why all nodes and not a majority: of three nodes, one may be wiped and one start for the first time while the third,
 //! which alone holds what was acknowledged, cannot be reached. Those two cannot be told from two nodes of a new
@@ -118,14 +119,15 @@ impl Founding {
         self.identity.as_ref().map(|identity| identity.members().clone()).unwrap_or_default()
     }
 
-    /// Whom to ask now.
-    pub(crate) fn to_ask(&self) -> Vec<NodeId> {
-        let others = self.voters.iter().filter(|node| **node != self.node);
-        match self.stage {
-            Stage::New => others.copied().collect(),
-            Stage::Founder => others.filter(|node| !self.confirmed.contains(node)).copied().collect(),
-            Stage::Member | Stage::Stranger => Vec::new(),
-        }
+    /// Whom to ask now. While nothing is known these are also `others`, the nodes that have come since.
+    pub(crate) fn to_ask(&self, others: BTreeSet<NodeId>) -> Vec<NodeId> {
+        let mut asked = match self.stage {
+            Stage::New => &self.voters | &others,
+            Stage::Founder => &self.voters - &self.confirmed,
+            Stage::Member | Stage::Stranger => BTreeSet::new(),
+        };
+        asked.remove(&self.node);
+        asked.into_iter().collect()
     }
 
     /// The nodes that a first start still waits for, as far as this node knows.
@@ -134,12 +136,10 @@ impl Founding {
         self.voters.iter().filter(|node| waits && !self.answers.contains_key(node)).copied().collect()
     }
 
-    /// What this node says of itself: its disk, and the list if it is a member. `None` before it looked at its disk.
+    /// What this node says of itself: its disk, and the list if it has it. `None` before it looked at its disk.
     pub(crate) fn statement(&self) -> Option<(DirectoryId, Members)> {
         let identity = self.identity.as_ref()?;
-        let knows = matches!(self.stage, Stage::Founder | Stage::Member);
-        let members = if knows { identity.members().clone() } else { Members::new() };
-        Some((identity.directory(), members))
+        Some((identity.directory(), identity.members().clone()))
     }
 
     /// Another node said what it is, in answer to a question of life `life` or unasked.
@@ -171,12 +171,12 @@ impl Founding {
 
     fn hear_list(&mut self, members: &Members) -> Result<Progress, LogError> {
         let Some(own) = self.directory() else { return Ok(Progress::Wait) };
+        self.write(members.clone())?;
         let known = members.get(&self.node).copied();
         if known != Some(own) {
             self.stage = Stage::Stranger;
             return Ok(Progress::Excluded(known));
         }
-        self.write(members.clone())?;
         self.stage = Stage::Member;
         Ok(Progress::Join)
     }
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn all_nodes_found_a_cluster_and_remember_it() {
         let (disks, [mut one, mut two, mut three]) = three();
-        assert_eq!(one.to_ask(), [node(2), node(3)]);
+        assert_eq!(one.to_ask(BTreeSet::new()), [node(2), node(3)]);
         assert_eq!(tell(&mut one, &two, 10), Progress::Wait);
         assert_eq!(one.missing(), [node(3)]);
         assert_eq!(tell(&mut one, &three, 10), Progress::Tell);
@@ -252,7 +252,7 @@ mod tests {
         let (_, [mut one, two, _]) = three();
         assert_eq!(tell(&mut one, &two, 10), Progress::Wait);
         assert_eq!(tell(&mut one, &two, 10), Progress::Wait);
-        assert!(!one.is_member() && one.to_ask().len() == 2);
+        assert!(!one.is_member() && one.to_ask(BTreeSet::new()).len() == 2);
     }
 
     #[test]
@@ -282,13 +282,29 @@ mod tests {
                 if wiped.node == node(2) { start(3, 20, &disks[2], 0) } else { start(2, 20, &disks[1], 0) };
             let known = DirectoryId(100 + wiped.node.0 as u128);
             assert_eq!(tell(&mut wiped, &member, 20), Progress::Excluded(Some(known)));
-            assert!(!wiped.is_member() && wiped.to_ask().is_empty());
-            assert_eq!(
-                wiped.statement().unwrap().1.len(),
-                0,
-                "it does not pass on a list it does not belong to"
-            );
+            assert!(!wiped.is_member() && wiped.to_ask([node(4)].into()).is_empty());
+            // It remembers that, and its word is as good as a member's.
+            let id = wiped.node;
+            let again = start(id.0, 21, &empty, 999);
+            assert!(again.is_settled() && !again.is_member());
+            let mut wiped_too = start(if id == node(1) { 2 } else { 1 }, 30, &MemDisk::new(), 600);
+            assert!(matches!(tell(&mut wiped_too, &again, 30), Progress::Excluded(Some(_))));
         }
+    }
+
+    #[test]
+    fn a_node_that_came_later_knows_the_cluster_when_the_founders_have_left() {
+        let (_, [mut one, two, three]) = three();
+        tell(&mut one, &two, 10);
+        tell(&mut one, &three, 10);
+        let disk = MemDisk::new();
+        let mut four = start(4, 20, &disk, 400);
+        assert_eq!(tell(&mut four, &one, 20), Progress::Excluded(None));
+        let four = start(4, 21, &disk, 999);
+        assert!(four.is_settled() && !four.is_member());
+        let mut five = start(5, 20, &MemDisk::new(), 500);
+        assert_eq!(five.to_ask([node(4), node(5)].into()), [1, 2, 3, 4].map(NodeId));
+        assert_eq!(tell(&mut five, &four, 20), Progress::Excluded(None));
     }
 
     #[test]
@@ -312,7 +328,7 @@ mod tests {
         disks[0].set_quota(None);
         assert_eq!(tell(&mut one, &three, 10), Progress::Tell);
         // The founder keeps asking until it knows that a majority has the list.
-        assert_eq!(one.to_ask(), [node(2), node(3)]);
+        assert_eq!(one.to_ask(BTreeSet::new()), [node(2), node(3)]);
         assert_eq!(tell(&mut one, &two, 10), Progress::TellAgain);
         tell(&mut two, &one, 0);
         assert_eq!(tell(&mut one, &two, 10), Progress::Vote);

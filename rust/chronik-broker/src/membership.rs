@@ -43,7 +43,8 @@ pub(crate) fn await_standing(node: &NodeState, host: &mut Host) {
 impl Broker {
     /// Asks whoever may know what this node is; does nothing once it is known.
     pub(crate) fn ask_for_standing(&self) {
-        for peer in self.node.founding(|founding| founding.to_ask()) {
+        let others = self.node.other_nodes(&self.node.image());
+        for peer in self.node.founding(|founding| founding.to_ask(others)) {
             self.node.send(peer, NodeMessage::StandingRequest { life: self.node.config.incarnation });
         }
     }

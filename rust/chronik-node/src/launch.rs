@@ -32,7 +32,7 @@ pub(crate) struct NodeSetup {
     pub(crate) pinned: Option<Endpoint>,
     /// Where other processes call it.
     pub(crate) peer: Option<Endpoint>,
-    /// Nodes of a running cluster that it begins with.
+    /// Nodes that it has heard of when it starts.
     pub(crate) contacts: Vec<NodeId>,
     /// Whether it asks for its disk to be counted on.
     pub(crate) asks_admission: bool,
@@ -193,9 +193,11 @@ pub(crate) fn open_doors(
     Ok(())
 }
 
-/// Whether every node that runs on this shard knows every other one, in its present life, and the controller.
+/// Whether every node that runs on this shard knows every other one, in its present life, and the controller; but for
+/// those that nobody tells anything.
 pub(crate) fn all_joined(shard: &Shard) -> bool {
     let seats = shard.seats();
+    let (_, seats): (Vec<_>, Vec<_>) = seats.iter().partition(|seat| awaits_admission(seat, &seats));
     seats.iter().all(|seat| {
         let image = seat.state.image();
         let registered = seats.iter().all(|other| {
@@ -207,6 +209,21 @@ pub(crate) fn all_joined(shard: &Shard) -> bool {
                     && view.leader(chronik_wire::types::PartitionKey::META).is_some()
             })
     })
+}
+
+/// Whether a node came later than the founders and has lost its disk since: the metadata group hears of the new one when it
+/// is admitted again, while a founder follows at once.
+fn awaits_admission(seat: &Seat, all: &[Rc<Seat>]) -> bool {
+    let founded = seat.state.config.voters.contains(&seat.node);
+    let is_known = all.iter().any(|other| {
+        let image = other.state.image();
+        let broker = image.brokers.get(&seat.node);
+        let disk = image.quorum_member(seat.node).map(|member| member.directory);
+        broker.is_some_and(|broker| {
+            broker.incarnation == seat.incarnation() && disk.is_some_and(|disk| disk != broker.directory)
+        })
+    });
+    !founded && is_known
 }
 
 /// A future that is ready.

@@ -70,6 +70,11 @@ fn nodes_come_and_go() {
 }
 
 #[test]
+fn a_cluster_outlives_its_founders() {
+    scenarios::a_cluster_outlives_its_founders(CARRIED);
+}
+
+#[test]
 fn a_lost_disk_is_admitted_again() {
     scenarios::a_lost_disk_is_admitted_again(CARRIED);
 }

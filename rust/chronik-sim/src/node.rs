@@ -168,6 +168,8 @@ pub(crate) struct Node {
 /// What a node is started from.
 pub(crate) struct Start<'a> {
     pub(crate) id: NodeId,
+    /// Nodes that it has heard of.
+    pub(crate) contacts: Vec<NodeId>,
     pub(crate) life: Life,
     pub(crate) plan: &'a ClusterPlan,
     pub(crate) board: &'a Rc<Switchboard>,
@@ -220,7 +222,7 @@ impl Node {
                 advertised: endpoint(id, 0),
                 pinned: Some(endpoint(id, 10_000)),
                 peer: None,
-                contacts: Vec::new(),
+                contacts: start.contacts,
                 asks_admission: false,
                 rack: Some(format!("rack-{id}")),
                 cluster_id_proposal: "simulated-cluster-id-0".to_owned(),

@@ -429,6 +429,7 @@ impl Simulation {
     /// Starts a node that is down.
     fn start(&mut self, id: NodeId) {
         let mut random = self.random.fork(id.0 as u64);
+        let contacts = self.ids().into_iter().filter(|other| !self.has_left(*other)).collect();
         let down = |seat: &&mut Seat| seat.running.is_none() && !seat.left;
         let Some(seat) = self.seats.get_mut(&id).filter(down) else { return };
         seat.lives += 1;
@@ -436,6 +437,7 @@ impl Simulation {
         let life = seat.lives;
         let started = Node::start(Start {
             id,
+            contacts,
             life,
             plan: &self.plan.cluster,
             board: &self.board,

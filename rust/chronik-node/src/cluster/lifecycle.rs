@@ -71,7 +71,8 @@ impl Cluster {
     }
 
     /// Takes a node's disk away, and the node with it if it runs: it starts again with an empty one, under the same id.
-    /// The cluster knows the difference: the node follows and serves reads from then on, without a vote.
+    /// The cluster knows the difference: a founder follows and serves reads from then on, without a vote. A node that came
+    /// later hears nothing before it is admitted again, and clients wait at it.
     pub fn wipe(&self, node: NodeId) -> Result<(), ClusterError> {
         match self.take_down(node, End::Wipe) {
             Err(ClusterError::NotRunning { .. }) => self.record(node)?.wipe_disk(),
@@ -224,6 +225,7 @@ impl Cluster {
             let mut setup = record.setup.clone();
             // The handle of an earlier life may have died with it.
             setup.disk = record.disk.handle();
+            setup.contacts = self.node_ids();
             let plan = setup.plan(&self.ports);
             let peer_plan = self.peer_plan(record, plan.host.incarnation);
             peers.push(held.peer.map(|port| PeerStart { plan: peer_plan, port }));

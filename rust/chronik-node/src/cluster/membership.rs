@@ -30,9 +30,8 @@ impl Cluster {
             return Err(ClusterError::InvalidOption(text));
         }
         let node = NodeId(self.next_node.fetch_add(1, Ordering::Relaxed));
-        let (mut record, held) =
+        let (record, held) =
             record::prepare_node(node, newcomer, &self.options, &self.name, self.seed, &self.config)?;
-        record.setup.contacts = self.node_ids();
         let record = Arc::new(record.intercepted_by(&self.interceptions));
         self.nodes.write().push(Arc::clone(&record));
         for doors in self.seat(&[record], vec![held])? {

@@ -220,6 +220,30 @@ pub fn nodes_come_and_go(carried: Carried) {
     assert_ne!(cluster.add_node(&NewNode::default()).unwrap(), leaver, "an id was given twice");
 }
 
+/// Everybody who was there at the beginning leaves; those who came later start again, on their disks and on empty ones.
+pub fn a_cluster_outlives_its_founders(carried: Carried) {
+    let cluster = carried.cluster();
+    assert_eq!(produce_acked(&cluster, "t", b"of the founders"), 0);
+    for founder in cluster.node_ids() {
+        cluster.add_node(&NewNode::default()).unwrap();
+        cluster.remove_node(founder).unwrap();
+    }
+    assert_eq!(produce_acked(&cluster, "t", b"of the heirs"), 1);
+    let heirs = cluster.node_ids();
+    for node in &heirs {
+        cluster.kill(*node).unwrap();
+    }
+    for node in &heirs {
+        cluster.restart(*node).unwrap();
+    }
+    assert_eq!(produce_acked(&cluster, "t", b"of their second life"), 2);
+    cluster.wipe(heirs[0]).unwrap();
+    let restarted = cluster.restart(heirs[0]);
+    assert!(restarted.is_ok(), "{restarted:?}: {}", story(&cluster));
+    cluster.readmit(heirs[0]).unwrap();
+    readable_everywhere(&cluster, 3);
+}
+
 /// A lost disk gets its vote back; then another node may die.
 pub fn a_lost_disk_is_admitted_again(carried: Carried) {
     let cluster = carried.cluster();
