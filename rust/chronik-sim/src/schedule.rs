@@ -184,7 +184,8 @@ impl Schedule {
         let until_us = self.simulation.board.now_us() + LIVENESS_US;
         let crowd = Rc::clone(&self.crowd);
         if !self.simulation.run_until(until_us, |_| crowd.active.get() == 0) {
-            let text = format!("{} clients have not ended 30 s after all faults", crowd.active.get());
+            let (active, state) = (crowd.active.get(), self.simulation.unrest());
+            let text = format!("{active} clients have not ended 30 s after all faults{state}");
             self.findings.push(Finding::new("liveness", text));
         }
         self.check_dead();
@@ -249,7 +250,9 @@ impl Schedule {
         }));
         let until_us = self.simulation.board.now_us() + FINAL_READS_US;
         if !self.simulation.run_until(until_us, |_| done.get()) {
-            self.findings.push(Finding::new("liveness", "the last reads did not end within 60 s"));
+            let state = self.simulation.unrest();
+            let text = format!("the last reads did not end within 60 s{state}");
+            self.findings.push(Finding::new("liveness", text));
         }
     }
 

@@ -302,13 +302,10 @@ impl Simulation {
         })
     }
 
-    /// Damages the disk of a node, if a minority at most is damaged after it.
+    /// Damages the disk of a node, if every group then still has a majority of sound disks.
     fn damage(&mut self, victims: &[NodeId], damage: fn(&mut Simulation, &MemDisk) -> bool) -> bool {
         let Some(id) = victims.first().copied() else { return false };
-        let damaged = self.seats.values().filter(|seat| seat.damaged).count();
-        // Every partition has as many replicas as the cluster had nodes when it was founded.
-        let minority = (self.plan.cluster.nodes as usize - 1) / 2;
-        let allowed = self.seats.get(&id).is_some_and(|seat| seat.damaged) || damaged < minority;
+        let allowed = self.seats.get(&id).is_some_and(|seat| seat.damaged) || self.can_be_missed(id);
         if !allowed || !self.stop(id, UnsyncedPolicy::Keep) {
             return false;
         }

@@ -99,6 +99,16 @@ impl Simulation {
         })
     }
 
+    /// Partitions that nobody leads and changes of members that have not come about, as a part of a sentence.
+    pub(crate) fn unrest(&self) -> String {
+        let keys = self.partitions().into_iter().chain([PartitionKey::META]);
+        let leaderless = keys.filter(|key| self.leader(*key).is_none());
+        let mut told: Vec<String> =
+            leaderless.map(|key| format!("; nobody leads {key:?}: {}", self.everybody_at(key))).collect();
+        told.extend(self.unsettled_change().map(|change| format!("; not done: {change}")));
+        told.concat()
+    }
+
     /// What every node that runs has of a partition: its term, whether it leads, whether its disk counts, whom it takes for
     /// members.
     fn everybody_at(&self, key: PartitionKey) -> String {
@@ -132,6 +142,27 @@ impl Simulation {
             image.assignment(key),
             self.everybody_at(key)
         )
+    }
+
+    /// Whether every group has a majority of sound disks without this node: as its members know it, and as the metadata
+    /// wants it. Groups shrink when a node leaves and no other one is there to take its replicas.
+    pub(super) fn can_be_missed(&self, id: NodeId) -> bool {
+        let is_sound = |node: &NodeId| *node != id && self.seats.get(node).is_some_and(|seat| !seat.damaged);
+        let is_enough =
+            |members: Vec<NodeId>| 2 * members.iter().filter(|node| is_sound(node)).count() > members.len();
+        let sound = self.seats.iter().filter(|(node, _)| is_sound(node));
+        let known = sound.filter_map(|(_, seat)| seat.running.as_ref()).all(|node| {
+            let host = node.host.borrow();
+            host.keys().filter_map(|key| host.replica(key)).all(|replica| {
+                let voters = replica.membership().voters;
+                is_enough(voters.iter().map(|member| member.node).collect())
+            })
+        });
+        let image = self.newest_image();
+        let assignments = image.iter().flat_map(|image| image.topics()).flat_map(|topic| &topic.partitions);
+        let mut wanted =
+            assignments.map(|assignment| assignment.wanted().map(|member| member.node).collect());
+        known && wanted.all(is_enough)
     }
 
     /// Whether a node is to have a replica, by its own metadata. Topics of the run are everywhere, internal ones on some nodes.

@@ -151,7 +151,7 @@ impl Simulation {
         self.seats.values().any(|seat| seat.damaged)
     }
 
-    fn newest_image(&self) -> Option<std::sync::Arc<MetaImage>> {
+    pub(super) fn newest_image(&self) -> Option<std::sync::Arc<MetaImage>> {
         let running = self.seats.values().filter_map(|seat| seat.running.as_ref());
         running.map(|node| node.broker.node().image()).max_by_key(|image| image.offset)
     }
