@@ -211,19 +211,16 @@ pub(crate) fn all_joined(shard: &Shard) -> bool {
     })
 }
 
-/// Whether a node came later than the founders and has lost its disk since: the metadata group hears of the new one when it
-/// is admitted again, while a founder follows at once.
+/// Whether a node has lost a disk that the cluster was not founded with: the metadata group hears of the new one when it is
+/// admitted again, while one in place of a founder's disk follows at once.
 fn awaits_admission(seat: &Seat, all: &[Rc<Seat>]) -> bool {
-    let founded = seat.state.config.voters.contains(&seat.node);
-    let is_known = all.iter().any(|other| {
+    all.iter().any(|other| {
         let image = other.state.image();
-        let broker = image.brokers.get(&seat.node);
-        let disk = image.quorum_member(seat.node).map(|member| member.directory);
-        broker.is_some_and(|broker| {
-            broker.incarnation == seat.incarnation() && disk.is_some_and(|disk| disk != broker.directory)
+        let lost = image.quorum_member(seat.node).filter(|member| member.generation != 0);
+        lost.zip(image.brokers.get(&seat.node)).is_some_and(|(lost, broker)| {
+            broker.incarnation == seat.incarnation() && broker.directory != lost.directory
         })
-    });
-    !founded && is_known
+    })
 }
 
 /// A future that is ready.

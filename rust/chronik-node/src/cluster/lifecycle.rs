@@ -72,7 +72,7 @@ impl Cluster {
 
     /// Takes a node's disk away, and the node with it if it runs: it starts again with an empty one, under the same id.
     /// The cluster knows the difference: a founder follows and serves reads from then on, without a vote. A node that came
-    /// later hears nothing before it is admitted again, and clients wait at it.
+    /// later, or was admitted again, hears nothing before it is admitted again, and clients wait at it.
     pub fn wipe(&self, node: NodeId) -> Result<(), ClusterError> {
         match self.take_down(node, End::Wipe) {
             Err(ClusterError::NotRunning { .. }) => self.record(node)?.wipe_disk(),

@@ -255,6 +255,10 @@ pub fn a_lost_disk_is_admitted_again(carried: Carried) {
     assert!(!cluster.node(wiped).unwrap().votes);
     cluster.readmit(wiped).unwrap();
     assert!(cluster.node(wiped).unwrap().votes);
+    // And again, now in place of a disk that the cluster was not founded with.
+    cluster.wipe(wiped).unwrap();
+    cluster.restart(wiped).unwrap();
+    cluster.readmit(wiped).unwrap();
     cluster.kill(other).unwrap();
     assert_eq!(produce_acked(&cluster, "t", b"two of three"), 1);
     cluster.restart(other).unwrap();

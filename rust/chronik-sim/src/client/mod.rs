@@ -79,7 +79,10 @@ impl Place {
 /// What all clients of a run share.
 pub(crate) struct Crowd {
     pub(crate) board: Rc<Switchboard>,
+    /// The nodes that clients begin with.
     pub(crate) nodes: Vec<NodeId>,
+    /// These, and whom they have heard of since.
+    known: RefCell<Vec<NodeId>>,
     pub(crate) plan: WorkloadPlan,
     /// How long honest waits may take beyond their length, in per mille: clocks of nodes run slower.
     pub(crate) slowest_per_mille: u64,
@@ -116,6 +119,7 @@ impl Crowd {
     ) -> Rc<Crowd> {
         Rc::new(Crowd {
             board: Rc::clone(board),
+            known: RefCell::new(nodes.clone()),
             nodes,
             plan,
             slowest_per_mille,
@@ -305,7 +309,17 @@ impl Client {
     }
 
     fn some_node(&self) -> NodeId {
-        self.pick(&self.crowd.nodes).copied().unwrap_or(NodeId(1))
+        self.pick(&self.crowd.known.borrow()).copied().unwrap_or(NodeId(1))
+    }
+
+    /// Nodes that a metadata answer names are among those asked from now on.
+    fn meet(&self, nodes: impl Iterator<Item = NodeId>) {
+        let mut known = self.crowd.known.borrow_mut();
+        for node in nodes {
+            if !known.contains(&node) {
+                known.push(node);
+            }
+        }
     }
 
     fn complain(&self, text: String) {

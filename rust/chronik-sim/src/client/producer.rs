@@ -128,6 +128,7 @@ impl Client {
         let asked = self.some_node();
         let answer = self.ask(asked, false, METADATA_VERSION, &metadata_of(place)).await;
         let leader = answer.ok().flatten().and_then(|answer| {
+            self.meet(answer.brokers.iter().map(|broker| NodeId(broker.node_id)));
             let partitions = answer.topics.into_iter().next()?.partitions;
             partitions.into_iter().find(|partition| partition.partition_index == place.partition)
         });

@@ -84,7 +84,9 @@ impl Simulation {
                     // The power may not have gone yet, where it waited for changes that nobody made.
                     self.disarm(id);
                     self.start(id);
-                    if matches!(fault.kind, FaultKind::Wipe { readmitted: true, .. }) {
+                    if let FaultKind::Wipe { readmitted, .. } = fault.kind
+                        && (readmitted || !self.follows_when_wiped(id))
+                    {
                         self.readmit(id);
                     }
                 }

@@ -99,12 +99,20 @@ impl Simulation {
         })
     }
 
-    /// Partitions that nobody leads and changes of members that have not come about, as a part of a sentence.
+    /// Partitions that nobody leads, nodes that lack metadata and changes of members that have not come about, as a part of
+    /// a sentence.
     pub(crate) fn unrest(&self) -> String {
         let keys = self.partitions().into_iter().chain([PartitionKey::META]);
         let leaderless = keys.filter(|key| self.leader(*key).is_none());
         let mut told: Vec<String> =
             leaderless.map(|key| format!("; nobody leads {key:?}: {}", self.everybody_at(key))).collect();
+        let newest = self.newest_image().map(|image| image.offset);
+        for (id, seat) in &self.seats {
+            let image = seat.running.as_ref().map(|node| node.broker.node().image());
+            if image.is_some_and(|image| Some(image.offset) < newest) {
+                told.push(format!("; behind: {}", self.what_is_known_at(*id, PartitionKey::META)));
+            }
+        }
         told.extend(self.unsettled_change().map(|change| format!("; not done: {change}")));
         told.concat()
     }

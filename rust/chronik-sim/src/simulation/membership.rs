@@ -110,7 +110,7 @@ impl Simulation {
         let left = self.seats.values().filter(|seat| seat.left).count();
         let enough = self.seats.len() - left > self.plan.cluster.nodes as usize;
         let is_there = self.seats.get(&id).is_some_and(|seat| !seat.left);
-        // Clients know the founders' addresses and no others.
+        // Clients begin with the founders' addresses.
         let stays = |founder: &NodeId| *founder != id && !self.has_left(*founder);
         let known = (1..=self.plan.cluster.nodes).map(NodeId).any(|founder| stays(&founder));
         if !enough || !is_there || !known || self.changes.iter().any(leaving) || self.is_anybody_damaged() {
@@ -137,6 +137,13 @@ impl Simulation {
         target.truncate(factor);
         let moves = target.len() == factor && !self.is_anybody_damaged();
         moves && self.wish(Wish::Moved(key, target))
+    }
+
+    /// Whether a node whose disk was wiped is told anything before it is admitted again: on the disk of a founder that was
+    /// never admitted again a new one follows in its place.
+    pub(super) fn follows_when_wiped(&self, id: NodeId) -> bool {
+        let member = self.newest_image().and_then(|image| image.quorum_member(id));
+        member.is_none_or(|member| member.generation == 0)
     }
 
     /// The disk that a node has now shall count.
@@ -174,8 +181,12 @@ impl Simulation {
     /// One look at one change; false if it is done.
     fn advance(&mut self, change: &mut Change, image: &MetaImage) -> bool {
         if change.attempt.get() == Attempt::Refused {
-            // The picture has changed since it was wished for: a topic was deleted, a node left.
-            return false;
+            // The picture has changed since it was wished for: a topic was deleted, a node left. A node that was forgotten by
+            // an attempt whose answer was lost is to be seen gone.
+            if !change.empty {
+                return false;
+            }
+            change.attempt.set(Attempt::None);
         }
         let accepted = change.attempt.get() == Attempt::Accepted;
         match change.wish.clone() {
