@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use chronik_wire::types::{NodeId, Offset, PartitionIndex, PartitionKey, TopicId};
+use chronik_wire::types::{DirectoryId, NodeId, Offset, PartitionIndex, PartitionKey, TopicId};
 
 use crate::assignment::{Assignment, Member};
 use crate::codec::coded_struct;
 use crate::command::{Acl, BrokerRegistration, QuotaEntity, QuotaValue};
+use crate::limits;
 use crate::quorum::{self, Seat, metadata_generation};
 
 /// A registered broker.
@@ -186,10 +187,15 @@ impl MetaImage {
         self.quorum.get(&node).filter(|seat| !seat.leaves).map(|seat| seat.member)
     }
 
-    /// Whether a node that the cluster was founded with has left it for good. It is missed by nobody then, while one
-    /// that has not registered yet is.
+    /// Whether a node has left the cluster for good. A founder is missed by nobody then, while one that has not registered
+    /// yet is.
     pub fn has_left(&self, node: NodeId) -> bool {
         self.quorum.get(&node).is_some_and(|seat| seat.leaves) && !self.brokers.contains_key(&node)
+    }
+
+    /// Whether a node has left the cluster, and this was its disk.
+    pub(crate) fn has_left_with(&self, node: NodeId, directory: DirectoryId) -> bool {
+        self.has_left(node) && self.quorum.get(&node).is_some_and(|seat| seat.member.directory == directory)
     }
 
     /// Whether a broker is registered with the disk that the cluster counts on: it was founded with it, took it in when
@@ -221,8 +227,8 @@ impl MetaImage {
         Arc::make_mut(&mut self.quorum).insert(broker.id, Seat { member, leaves: false });
     }
 
-    /// A broker is to leave the metadata group. A founder stays on record as having left: without a record it would
-    /// count as one that has not registered yet.
+    /// A broker is to leave the metadata group. It stays on record as having left: without a record a founder would count
+    /// as one that has not registered yet, whatever disk it was on in the end.
     pub(crate) fn leave_quorum(&mut self, node: NodeId) {
         if let Some(seat) = Arc::make_mut(&mut self.quorum).get_mut(&node) {
             seat.leaves = true;
@@ -238,9 +244,15 @@ impl MetaImage {
     pub(crate) fn end_draining(&mut self, node: NodeId) {
         Arc::make_mut(&mut self.draining).remove(&node);
         self.leave_quorum(node);
-        let founded = self.quorum.get(&node).is_some_and(|seat| seat.member.generation == 0);
-        if !founded {
-            Arc::make_mut(&mut self.quorum).remove(&node);
+        let has_left = |(id, seat): &(&NodeId, &Seat)| seat.leaves && !self.brokers.contains_key(id);
+        let left = self.quorum.iter().filter(has_left);
+        if left.clone().count() > limits::LEFT_BROKERS_MAX {
+            // Founders that kept their disks are never forgotten, and they come first mostly.
+            let forgotten =
+                left.filter(|(_, seat)| seat.member.generation != 0).map(|(id, _)| *id).next_back();
+            if let Some(forgotten) = forgotten {
+                Arc::make_mut(&mut self.quorum).remove(&forgotten);
+            }
         }
     }
 

@@ -19,6 +19,8 @@ pub const REPLY_ITEMS_KEPT: usize = 16_384;
 
 /// Registered brokers.
 pub const BROKERS_MAX: usize = 128;
+/// Most brokers that are remembered after they left.
+pub const LEFT_BROKERS_MAX: usize = 1_024;
 /// Length of a host name, in bytes.
 pub const HOST_BYTES_MAX: usize = 255;
 /// Length of a rack name, in bytes.

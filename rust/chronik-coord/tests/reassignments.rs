@@ -131,6 +131,41 @@ fn an_emptied_broker_gives_its_replicas_away_and_gets_no_new_ones() {
 }
 
 #[test]
+fn a_founder_that_left_is_not_waited_for_whatever_disk_it_had() {
+    let mut rig = rig(5);
+    let new = BrokerRegistration { directory: DirectoryId(9), votes: false, ..broker(3) };
+    rig.run(Action::RegisterBroker(new));
+    rig.run(Action::ReadmitBroker { id: NodeId(3) });
+    assert_eq!(drain(&mut rig, 3, &[]), ReplyBody::Done);
+    arrive(&mut rig);
+    assert_eq!(rig.run(Action::UnregisterBroker { id: NodeId(3) }).body, ReplyBody::Done);
+    let image = rig.controller.image();
+    let quorum = image.wanted_quorum(&nodes(&[1, 2, 3]));
+    assert!(quorum.iter().all(|(member, _)| member.node != NodeId(3)), "{quorum:?}");
+    assert!(image.has_left(NodeId(3)));
+    // Its last registration may still have been under way; a new disk is another matter.
+    let late = BrokerRegistration { directory: DirectoryId(9), votes: false, ..broker(3) };
+    let refused = rig.run(Action::RegisterBroker(late.clone())).body;
+    let refused = refused.rejection().expect("refused");
+    assert!(refused.message.contains("has left the cluster with this disk"), "{refused}");
+    let fresh = BrokerRegistration { directory: DirectoryId(10), ..late };
+    assert_eq!(rig.run(Action::RegisterBroker(fresh)).body, ReplyBody::Done);
+    assert!(!rig.controller.image().has_left(NodeId(3)));
+}
+
+#[test]
+fn brokers_that_left_are_remembered_within_a_bound() {
+    let mut rig = rig(3);
+    for id in 100..100 + chronik_coord::limits::LEFT_BROKERS_MAX as i32 + 3 {
+        rig.run(Action::RegisterBroker(BrokerRegistration { votes: false, ..broker(id) }));
+        assert_eq!(rig.run(Action::UnregisterBroker { id: NodeId(id) }).body, ReplyBody::Done);
+    }
+    let image = rig.controller.image();
+    let left = (100..2_000).map(NodeId).filter(|id| image.has_left(*id));
+    assert_eq!(left.count(), chronik_coord::limits::LEFT_BROKERS_MAX);
+}
+
+#[test]
 fn without_another_broker_a_partition_shrinks_and_the_last_broker_stays() {
     let mut rig = rig(3);
     assert_eq!(drain(&mut rig, 3, &[]), ReplyBody::Done);

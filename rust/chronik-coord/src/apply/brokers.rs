@@ -26,10 +26,20 @@ pub(crate) fn set_cluster_id(state: &mut State, cluster_id: &str) -> Result<Repl
     Ok(ReplyBody::ClusterId(cluster_id.to_owned()))
 }
 
-/// Adds a broker or replaces its registration.
+/// Adds a broker or replaces its registration. One that has left does not come back on the disk it had: a registration that
+/// was under way while it left would bring back a node that nobody runs, and everybody would wait for it.
 pub(crate) fn register(state: &mut State, registration: &BrokerRegistration) -> Result<ReplyBody, ItemError> {
     check_registration(registration)?;
     let known = state.image.brokers.contains_key(&registration.id);
+    if state.image.has_left_with(registration.id, registration.directory) {
+        return Err(ItemError::new(
+            ErrorCode::INVALID_REQUEST,
+            format!(
+                "broker {} has left the cluster with this disk; start it on an empty one, as a node that joins",
+                registration.id
+            ),
+        ));
+    }
     if !known && state.image.brokers.len() >= limits::BROKERS_MAX {
         return Err(ItemError::new(
             ErrorCode::POLICY_VIOLATION,
