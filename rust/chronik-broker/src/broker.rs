@@ -199,9 +199,10 @@ impl Broker {
     fn on_peer_beat(&self, from: NodeId, incarnation: u64, version: u64) {
         let now_ms = self.world.now_ms();
         let outcome = self.node.view(|view| view.on_beat(from, incarnation, version, now_ms));
-        if outcome.came_up || !self.knows(from) {
-            // Two nodes that have just met need not wait for an interval. A node that is still to register gets no beats
-            // but these answers: without them it would soon take all others for dead, and not find the controller.
+        if outcome.came_up || !self.other_nodes().any(|other| other == from) {
+            // Two nodes that have just met need not wait for an interval. A node that this one has not heard of gets no
+            // beats but these answers: without them it would soon take all others for dead, and not find the controller.
+            // Who beats of its own accord does not answer: two newcomers would answer each other for ever.
             self.send_beat(from);
         }
         if outcome.came_up {
