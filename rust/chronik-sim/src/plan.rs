@@ -60,6 +60,13 @@ pub struct ClusterPlan {
     pub gate_off: bool,
 }
 
+impl ClusterPlan {
+    /// Whether a write needs more members than the commit of its entry.
+    pub(crate) fn has_strict_writes(&self) -> bool {
+        self.min_insync > self.nodes / 2 + 1
+    }
+}
+
 /// When bytes count as persisted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

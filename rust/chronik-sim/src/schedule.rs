@@ -257,6 +257,9 @@ impl Schedule {
     }
 
     fn judge(mut self) -> Outcome {
+        if self.simulation.is_storm() {
+            self.findings.push(Finding::new("liveness", "a storm: the nodes never come to rest"));
+        }
         for text in self.simulation.auditor.violations() {
             self.findings.push(Finding::new("invariant", text));
         }

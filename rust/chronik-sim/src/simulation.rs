@@ -32,6 +32,9 @@ const CATCH_UP_US: u64 = 20_000;
 /// Time until a process that could not start is started again, in microseconds.
 const RESTART_US: u64 = 500_000;
 
+/// Events of one schedule, at most; honest ones of a minute have a few hundred thousand.
+const EVENTS_MAX: u64 = 10_000_000;
+
 /// Mean time that a step of a compaction takes.
 const COMPACTION_STEP_US: u64 = 3_000;
 
@@ -161,11 +164,16 @@ impl Simulation {
         self.seats.keys().copied().collect()
     }
 
-    /// Runs until `done`, or until the simulated time `until_us`. Returns whether it is done.
+    /// Whether so much has happened that nodes or clients must be keeping each other busy for nothing.
+    pub(crate) fn is_storm(&self) -> bool {
+        self.board.trace.borrow().events() > EVENTS_MAX
+    }
+
+    /// Runs until `done`, or until the simulated time `until_us`, or until a storm. Returns whether it is done.
     pub(crate) fn run_until(&mut self, until_us: u64, done: impl Fn(&Simulation) -> bool) -> bool {
         self.settle();
         while !done(self) {
-            let next = self.board.agenda.borrow_mut().next(until_us);
+            let next = self.board.agenda.borrow_mut().next(until_us).filter(|_| !self.is_storm());
             let Some((at_us, event)) = next else {
                 self.board.set_now_us(until_us);
                 return false;

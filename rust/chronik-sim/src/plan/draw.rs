@@ -48,12 +48,21 @@ fn cluster(random: &mut Random) -> ClusterPlan {
         turn_us: *random.pick(&[5, 50, 500]).unwrap_or(&50),
         clock_per_mille,
         segment_bytes,
-        min_insync: if nodes > 1 && random.chance(300) { nodes / 2 + 1 } else { 1 },
+        min_insync: min_insync(random, nodes),
         retention_bytes: if small_segments && random.chance(500) { random.between(2_000, 40_000) } else { 0 },
         // Not drawn: what the other draws bring stays what it was.
         retention_ms: 0,
         compacted: small_segments && segment_bytes.is_multiple_of(3),
         gate_off: false,
+    }
+}
+
+fn min_insync(random: &mut Random, nodes: i32) -> i32 {
+    match random.below(1_000) {
+        _ if nodes == 1 => 1,
+        0..250 => nodes / 2 + 1,
+        250..350 => nodes,
+        _ => 1,
     }
 }
 

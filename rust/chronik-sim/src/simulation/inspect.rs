@@ -156,8 +156,11 @@ impl Simulation {
     /// wants it. Groups shrink when a node leaves and no other one is there to take its replicas.
     pub(super) fn can_be_missed(&self, id: NodeId) -> bool {
         let is_sound = |node: &NodeId| *node != id && self.seats.get(node).is_some_and(|seat| !seat.damaged);
-        let is_enough =
-            |members: Vec<NodeId>| 2 * members.iter().filter(|node| is_sound(node)).count() > members.len();
+        let min_insync = if self.plan.cluster.has_strict_writes() { self.plan.cluster.min_insync } else { 1 };
+        let is_enough = |members: Vec<NodeId>| {
+            let sound = members.iter().filter(|node| is_sound(node)).count();
+            2 * sound > members.len() && sound >= min_insync as usize
+        };
         let sound = self.seats.iter().filter(|(node, _)| is_sound(node));
         let known = sound.filter_map(|(_, seat)| seat.running.as_ref()).all(|node| {
             let host = node.host.borrow();

@@ -116,6 +116,10 @@ impl Simulation {
         if !enough || !is_there || !known || self.changes.iter().any(leaving) || self.is_anybody_damaged() {
             return false;
         }
+        // A partition that finds no other node for its replica becomes smaller, and nobody could write to it again.
+        if self.plan.cluster.has_strict_writes() {
+            return false;
+        }
         self.wish(Wish::Left(id))
     }
 
