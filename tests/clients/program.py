@@ -13,8 +13,8 @@ member topic group
     Ends when its standard input does.
 share topic group [release]
     A member of a share group. Says `record` (partition, offset, value, deliveries, accepted), and `committed` once what
-    was said of the polled records counts. Accepts all but the value named, which it gives back the first time. Ends
-    when its standard input does.
+    was said of the polled records counts. Accepts all but the values that end as told, which it gives back the first
+    time. Says nothing of records whose partition went to another while it had them. Ends when its standard input does.
 transact topic id
     Three transactions of two records each: kept, dropped (aborted), last. Says `ended` (how) after each.
 copy topic target group id count end

@@ -110,7 +110,7 @@ def share(bootstrap: str, topic: str, group: str, release: str = "") -> None:
             if message.error() is not None:
                 raise RuntimeError(message.error())
             value, deliveries = message.value().decode(), message.delivery_count()
-            accepted = deliveries > 1 or value != release
+            accepted = deliveries > 1 or not release or not value.endswith(release)
             consumer.acknowledge(message, AcknowledgeType.ACCEPT if accepted else AcknowledgeType.RELEASE)
             place = {"partition": message.partition(), "offset": message.offset()}
             say("record", **place, value=value, deliveries=deliveries, accepted=accepted)

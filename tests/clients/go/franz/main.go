@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,6 +108,7 @@ func member(arguments Arguments) {
 
 func share(arguments Arguments) {
 	ended := UntilInputEnds()
+	released := arguments["release"]
 	// Set when what was said of records did not count.
 	failed := make(chan error, 1)
 	consumer := client(arguments, kgo.ShareGroup(arguments["group"]), kgo.ConsumeTopics(arguments["topic"]),
@@ -121,7 +123,7 @@ func share(arguments Arguments) {
 	for ended.Err() == nil {
 		records := poll(ended, consumer)
 		for _, record := range records {
-			accepted := record.DeliveryCount() > 1 || string(record.Value) != arguments["release"]
+			accepted := record.DeliveryCount() > 1 || released == "" || !strings.HasSuffix(string(record.Value), released)
 			status := kgo.AckAccept
 			if !accepted {
 				status = kgo.AckRelease
