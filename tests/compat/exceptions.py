@@ -15,6 +15,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "*java*": "talks to a Java client inside the test; skips itself",
     },
     "rdkafka": {
-        "test_base_producer_timeout": "wants ten records not to be delivered within 100 ms",
+        "test_base_producer_timeout": "wants no record within 100 ms of a topic's creation; chronik is often ready",
     },
 }
