@@ -95,8 +95,8 @@ class Node:
         """Takes the node's disk away, and the node with it if it runs; ``restart`` starts it on an empty one.
 
         From then on, until ``readmit``, the node follows and serves reads without a vote: a cluster of three that lost
-        a disk needs its two other nodes for every acknowledgement and election. A node that came with ``add_node``, or was
-        readmitted before, hears nothing until ``readmit``, and clients wait at it.
+        a disk needs its two other nodes for every acknowledgement and election. A node that came with ``add_node``, or
+        was readmitted before, hears nothing until ``readmit``, and clients wait at it.
         """
         self._cluster._disturb(f"wipe of node {self._id}").wipe(self._id)
 
