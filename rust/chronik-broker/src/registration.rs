@@ -55,7 +55,7 @@ impl Broker {
             tracing::error!(
                 node = config.node.0,
                 %error,
-                "the cluster does not accept this node; change its configuration and start it again"
+                "the cluster does not accept this node; mend what the error names and start it again"
             );
         };
         match reply.body.rejection() {

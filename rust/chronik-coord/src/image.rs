@@ -240,19 +240,19 @@ impl MetaImage {
         Arc::make_mut(&mut self.draining).insert(node);
     }
 
-    /// A broker is gone.
-    pub(crate) fn end_draining(&mut self, node: NodeId) {
-        Arc::make_mut(&mut self.draining).remove(&node);
-        self.leave_quorum(node);
-        let has_left = |(id, seat): &(&NodeId, &Seat)| seat.leaves && !self.brokers.contains_key(id);
-        let left = self.quorum.iter().filter(has_left);
-        if left.clone().count() > limits::LEFT_BROKERS_MAX {
+    /// A broker is gone. The disk it had in the end is the one it does not come back on.
+    pub(crate) fn remember_left(&mut self, broker: &Broker) {
+        Arc::make_mut(&mut self.draining).remove(&broker.id);
+        if let Some(seat) = Arc::make_mut(&mut self.quorum).get_mut(&broker.id) {
+            seat.leaves = true;
+            seat.member.directory = broker.directory;
+        }
+        let left =
+            || self.quorum.values().map(|seat| seat.member).filter(|member| self.has_left(member.node));
+        if left().count() > limits::LEFT_BROKERS_MAX {
             // Founders that kept their disks are never forgotten, and they come first mostly.
-            let forgotten =
-                left.filter(|(_, seat)| seat.member.generation != 0).map(|(id, _)| *id).next_back();
-            if let Some(forgotten) = forgotten {
-                Arc::make_mut(&mut self.quorum).remove(&forgotten);
-            }
+            let forgotten = left().rfind(|member| member.generation != 0);
+            forgotten.map(|member| Arc::make_mut(&mut self.quorum).remove(&member.node));
         }
     }
 

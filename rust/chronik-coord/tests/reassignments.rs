@@ -154,6 +154,19 @@ fn a_founder_that_left_is_not_waited_for_whatever_disk_it_had() {
 }
 
 #[test]
+fn a_disk_that_was_never_admitted_does_not_come_back_either() {
+    let mut rig = rig(5);
+    let new = BrokerRegistration { directory: DirectoryId(9), votes: false, ..broker(3) };
+    rig.run(Action::RegisterBroker(new.clone()));
+    assert_eq!(drain(&mut rig, 3, &[]), ReplyBody::Done);
+    arrive(&mut rig);
+    assert_eq!(rig.run(Action::UnregisterBroker { id: NodeId(3) }).body, ReplyBody::Done);
+    assert!(rig.run(Action::RegisterBroker(new)).body.rejection().is_some());
+    let restored = Controller::restore(&rig.controller.snapshot()).unwrap();
+    assert_eq!(restored, rig.controller);
+}
+
+#[test]
 fn brokers_that_left_are_remembered_within_a_bound() {
     let mut rig = rig(3);
     for id in 100..100 + chronik_coord::limits::LEFT_BROKERS_MAX as i32 + 3 {

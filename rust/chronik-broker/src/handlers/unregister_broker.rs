@@ -1,8 +1,8 @@
 //! UnregisterBroker (key 64), version 0.
 //!
 //! Behaviour: any node takes it; the controller forgets a broker that is gone for good. One that holds replicas is refused
-//! with 42, one that nobody knows is 102. A broker that still runs is forgotten all the same and comes back with its next
-//! start.
+//! with 42, one that nobody knows is 102. A broker that still runs is forgotten all the same. Unlike in Kafka it comes back
+//! on an empty disk only.
 //! Tests: tests/administration/quorum.rs.
 
 use chronik_coord::{Action, ReplyBody};

@@ -85,9 +85,7 @@ fn check_endpoint(endpoint: &Endpoint) -> Result<(), ItemError> {
 
 /// Removes a broker that holds no replica, with its overrides.
 pub(crate) fn unregister(state: &mut State, id: NodeId) -> Result<ReplyBody, ItemError> {
-    if !state.image.brokers.contains_key(&id) {
-        return Err(not_registered(id));
-    }
+    let Some(broker) = state.image.brokers.get(&id).cloned() else { return Err(not_registered(id)) };
     let held = state.image.partitions_of(id).count();
     if held > 0 {
         return Err(ItemError::new(
@@ -97,7 +95,7 @@ pub(crate) fn unregister(state: &mut State, id: NodeId) -> Result<ReplyBody, Ite
     }
     Arc::make_mut(&mut state.image.brokers).remove(&id);
     state.image.set_broker_overrides(Some(id), Default::default());
-    state.image.end_draining(id);
+    state.image.remember_left(&broker);
     Ok(ReplyBody::Done)
 }
 
