@@ -3,6 +3,7 @@
 //! Owns the shard's fetch sessions and the door to the replicas; shares the node's state with its other shards.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub struct Broker {
     pub(crate) transaction_seats: Seats<TransactionsState>,
     pub(crate) share_seats: Seats<ShareStates>,
     pub(crate) arrivals: RefCell<Arrivals>,
+    /// Nodes this one has not heard of whose beats were answered in this interval; on shard 0.
+    answered: RefCell<BTreeSet<NodeId>>,
     pub(crate) repairs: Repairs,
 }
 
@@ -74,6 +77,7 @@ impl Broker {
             transaction_seats: Seats::default(),
             share_seats: Seats::default(),
             arrivals: RefCell::default(),
+            answered: RefCell::default(),
             repairs: Repairs::default(),
         }))
     }
@@ -106,6 +110,7 @@ impl Broker {
         for node in gone {
             self.peer_went_down(node, false);
         }
+        self.answered.borrow_mut().clear();
         self.send_beats();
         self.ask_for_standing();
     }
@@ -199,10 +204,11 @@ impl Broker {
     fn on_peer_beat(&self, from: NodeId, incarnation: u64, version: u64) {
         let now_ms = self.world.now_ms();
         let outcome = self.node.view(|view| view.on_beat(from, incarnation, version, now_ms));
-        if outcome.came_up || !self.other_nodes().any(|other| other == from) {
-            // Two nodes that have just met need not wait for an interval. A node that this one has not heard of gets no
-            // beats but these answers: without them it would soon take all others for dead, and not find the controller.
-            // Who beats of its own accord does not answer: two newcomers would answer each other for ever.
+        // Two nodes that have just met need not wait for an interval. A node that this one has not heard of gets no beats
+        // but these answers: without them it would soon take all others for dead, and not find the controller. One answer
+        // an interval is enough, and two that have not heard of each other do not answer each other for ever.
+        let is_stranger = !self.other_nodes().any(|other| other == from);
+        if outcome.came_up || (is_stranger && self.answered.borrow_mut().insert(from)) {
             self.send_beat(from);
         }
         if outcome.came_up {
