@@ -158,7 +158,10 @@ impl Founding {
             Stage::New => self.hear_new(from, life, directory),
             Stage::Founder if members.is_empty() => Ok(Progress::TellAgain),
             Stage::Founder => {
-                self.confirmed.insert(from);
+                // A disk that is not on the list votes for nobody.
+                if members.get(&from) == Some(&directory) {
+                    self.confirmed.insert(from);
+                }
                 if self.confirmed.len() < self.voters.len() / 2 {
                     return Ok(Progress::Wait);
                 }
