@@ -197,7 +197,7 @@ pub(crate) fn open_doors(
 /// those that nobody tells anything.
 pub(crate) fn all_joined(shard: &Shard) -> bool {
     let seats = shard.seats();
-    let (_, seats): (Vec<_>, Vec<_>) = seats.iter().partition(|seat| awaits_admission(seat, &seats));
+    let seats: Vec<_> = seats.iter().filter(|seat| !awaits_admission(seat, &seats)).collect();
     seats.iter().all(|seat| {
         let image = seat.state.image();
         let registered = seats.iter().all(|other| {

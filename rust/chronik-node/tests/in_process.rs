@@ -5,6 +5,8 @@ mod scenarios;
 mod support;
 
 use chronik_node::{Profile, Transport};
+use chronik_wire::error_code::ErrorCode;
+use chronik_wire::messages::unregister_broker::UnregisterBrokerRequest;
 use scenarios::Carried;
 use support::Client;
 
@@ -141,6 +143,20 @@ fn nodes_come_and_go() {
 #[test]
 fn a_cluster_outlives_its_founders() {
     scenarios::a_cluster_outlives_its_founders(CARRIED);
+}
+
+/// As after a removal whose last answer was lost: the controller has forgotten the node, the cluster still has it.
+#[test]
+fn a_node_that_the_controller_has_forgotten_can_still_be_removed() {
+    let cluster = support::with_topic(|_| {});
+    let joined = cluster.add_node(&chronik_node::NewNode::default()).unwrap();
+    let mut admin = support::Client::to(&cluster, cluster.leader("t", 0).unwrap());
+    let unregister = UnregisterBrokerRequest { broker_id: joined.0, ..Default::default() };
+    assert_eq!(admin.call(&unregister, 0).unwrap().error_code, ErrorCode::NONE);
+    cluster.remove_node(joined).unwrap();
+    assert_eq!(cluster.node_ids().len(), 3);
+    let stranger = cluster.remove_node(joined).unwrap_err().to_string();
+    assert!(stranger.contains("no node 4 in this cluster"), "{stranger}");
 }
 
 #[test]

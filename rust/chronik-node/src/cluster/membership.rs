@@ -17,6 +17,7 @@ use super::lifecycle::End;
 use super::options::NewNode;
 use super::record::{self, Presence};
 use super::{Cluster, timed_out};
+use crate::launch;
 use crate::limits;
 use crate::shard::Shard;
 use crate::shard::seat::Seat;
@@ -61,7 +62,12 @@ impl Cluster {
         });
         let removed = removed.recv_timeout(limits::DRAIN_TIMEOUT + limits::CONTROL_TIMEOUT);
         let removed = removed.map_err(|_| ClusterError::Stopped)?.ok_or(ClusterError::NobodyToAsk)?;
-        removed.map_err(|error| not_removed(node, error))?;
+        // An attempt whose answer was lost has removed it.
+        if let Err(error) = removed
+            && !(is_unknown(&error) && self.has_left(node)?)
+        {
+            return Err(not_removed(node, error));
+        }
         match self.take_down(node, End::Kill) {
             Ok(()) | Err(ClusterError::NotRunning { .. }) => {}
             Err(error) => return Err(error),
@@ -71,6 +77,14 @@ impl Cluster {
         }
         self.nodes.write().retain(|record| record.node() != node);
         Ok(())
+    }
+
+    /// Whether a running node knows that this one has left the cluster.
+    fn has_left(&self, node: NodeId) -> Result<bool, ClusterError> {
+        self.ask(0, "the nodes that have left", move |shard| {
+            let seats = shard.seats();
+            launch::ready(seats.iter().any(|seat| seat.state.image().has_left(node)))
+        })
     }
 
     /// Admits the disk that a node runs on in place of the one it lost: it gets its votes back, as a new member of every
@@ -155,6 +169,11 @@ impl Cluster {
 
 fn not_changed(node: NodeId, message: String, code: ErrorCode) -> ClusterError {
     ClusterError::Kafka { action: format!("change the membership of node {node}"), code: code.0, message }
+}
+
+fn is_unknown(error: &RemovalError) -> bool {
+    let unknown = ErrorCode::BROKER_ID_NOT_REGISTERED;
+    matches!(error, RemovalError::Controller(ControllerError::Refused(refused)) if refused.code == unknown)
 }
 
 fn not_removed(node: NodeId, error: RemovalError) -> ClusterError {

@@ -73,7 +73,9 @@ pub(crate) enum HelloError {
     #[error("the cluster has removed this node")]
     Removed,
     /// The caller does not belong to the cluster any more.
-    #[error("node {from} calls, which the cluster has removed")]
+    #[error(
+        "node {from} calls, which the cluster has removed; stop it, or start it on an empty disk to join"
+    )]
     CallerRemoved {
         /// Who called.
         from: NodeId,

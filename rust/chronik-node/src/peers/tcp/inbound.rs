@@ -325,6 +325,7 @@ mod tests {
             node.life.end().await;
         });
     }
+
     #[test]
     fn the_id_of_a_node_that_was_removed_unheard_may_be_taken_by_a_new_one() {
         run(async {
