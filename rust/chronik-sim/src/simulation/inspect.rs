@@ -155,7 +155,9 @@ impl Simulation {
     /// Whether every group has a majority of sound disks without this node: as its members know it, and as the metadata
     /// wants it. Groups shrink when a node leaves and no other one is there to take its replicas.
     pub(super) fn can_be_missed(&self, id: NodeId) -> bool {
-        let is_sound = |node: &NodeId| *node != id && self.seats.get(node).is_some_and(|seat| !seat.damaged);
+        let is_sound = |node: &NodeId| {
+            *node != id && self.seats.get(node).is_some_and(|seat| !seat.damaged && !seat.left)
+        };
         let min_insync = if self.plan.cluster.has_strict_writes() { self.plan.cluster.min_insync } else { 1 };
         let is_enough = |members: Vec<NodeId>| {
             let sound = members.iter().filter(|node| is_sound(node)).count();
