@@ -151,7 +151,7 @@ fn a_node_that_the_controller_has_forgotten_can_still_be_removed() {
     let cluster = support::with_topic(|_| {});
     let joined = cluster.add_node(&chronik_node::NewNode::default()).unwrap();
     let mut admin = support::Client::to(&cluster, cluster.leader("t", 0).unwrap());
-    let unregister = UnregisterBrokerRequest { broker_id: joined.0, ..Default::default() };
+    let unregister = UnregisterBrokerRequest { broker_id: joined.0 };
     assert_eq!(admin.call(&unregister, 0).unwrap().error_code, ErrorCode::NONE);
     cluster.remove_node(joined).unwrap();
     assert_eq!(cluster.node_ids().len(), 3);
