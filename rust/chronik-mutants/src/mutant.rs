@@ -154,7 +154,7 @@ mutants! {
     CommitAnsweredEarly = "commit-answered-early",
     /// A coordinator says what it knows without showing that it still leads. Caught by: offset-regress.
     CoordinatorUngated = "coordinator-ungated",
-    /// Members commit whatever their generation or epoch. Caught by: fencing.
+    /// Members commit whatever their generation or epoch. Caught by: fencing, and by its scenario sooner.
     OldGenerationCommits = "old-generation-commits",
     /// Members that are silent stay in their groups. Caught by: partitions that nobody reads.
     SessionsNeverEnd = "sessions-never-end",
@@ -209,6 +209,7 @@ impl Mutant {
                 | Mutant::MembersBeforeCommit
                 | Mutant::MembersForgotten
                 | Mutant::CoordinatorUngated
+                | Mutant::OldGenerationCommits
                 | Mutant::SessionsNeverEnd
                 | Mutant::MarkersBeforeDecision
                 | Mutant::TombstoneDroppedEarly
