@@ -236,6 +236,12 @@ impl NodeState {
         self.start.registered_at.borrow().is_some_and(|at| at <= offset)
     }
 
+    /// Waits until `registered_by(offset)` holds; `false` when the node is gone first.
+    pub(crate) async fn registers_by(&self, offset: Offset) -> bool {
+        let mut registered = self.start.registered_at.subscribe();
+        registered.wait_for(|at| at.is_some_and(|at| at <= offset)).await.is_ok()
+    }
+
     /// Where this start of the node is registered, once it is; `None` when the node is gone first.
     pub(crate) async fn registered_at(&self) -> Option<Offset> {
         let mut registered = self.start.registered_at.subscribe();

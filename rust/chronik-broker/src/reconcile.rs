@@ -19,7 +19,7 @@ use chronik_replica::{
     CompactionRules, Host, Machine, MemberId, ReplicaError, ReplicaSpec, Standing, TopicSettings,
     WantedMember,
 };
-use chronik_wire::types::{Offset, PartitionIndex, PartitionKey, TopicId};
+use chronik_wire::types::{PartitionIndex, PartitionKey, TopicId};
 
 use crate::broker::Broker;
 use crate::coordination::InternalTopic;
@@ -69,13 +69,11 @@ impl Broker {
                 self.node.set_placed(self.shard, image.offset);
             }
             let changed = async {
-                if done.found.is_none() || self.node.registered_by(Offset(i64::MAX)) {
-                    return images.changed().await.is_ok();
-                }
                 tokio::select! {
                     biased;
                     changed = images.changed() => changed.is_ok(),
-                    registered = self.node.registered_at() => registered.is_some(),
+                    // Another thread may have registered the node since it was asked above.
+                    registered = self.node.registers_by(image.offset), if done.found.is_some() => registered,
                 }
             };
             let changed = if done.unopened.is_empty() {

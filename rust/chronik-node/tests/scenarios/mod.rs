@@ -361,3 +361,15 @@ pub fn many_partitions_work(carried: Carried) {
     }
     assert_quiet(&cluster);
 }
+
+/// A node finds its place at every start, in whatever order its threads hear of the metadata and of its registration.
+pub fn a_node_that_lost_its_disk_always_comes_back(carried: Carried, times: usize) {
+    let cluster = carried.cluster();
+    assert_eq!(produce_acked(&cluster, "t", b"before"), 0);
+    let follower = cluster.followers("t", 0).unwrap()[0];
+    for _ in 0..times {
+        cluster.wipe(follower).unwrap();
+        cluster.restart(follower).unwrap();
+        readable_everywhere(&cluster, 1);
+    }
+}
