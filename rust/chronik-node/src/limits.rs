@@ -134,7 +134,8 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(120);
 
 // ---- compaction --------------------------------------------------------------------------------------------------
 
-/// What a compaction reads and writes before it looks whether it may go on.
-pub const COMPACTION_STEP_BYTES: u64 = 1 << 20;
-/// Bytes that the compactions of one node and shard read and write per second at most.
-pub const COMPACTION_BYTES_PER_SECOND_MAX: u64 = 512 << 20;
+/// What a compaction reads and writes before it pauses and looks whether it may go on.
+pub const COMPACTION_STEP_BYTES: u64 = 256 << 10;
+/// Bytes that the compactions of one node and shard read and write per second at most. A log is read twice, and what
+/// stays of it is written once.
+pub const COMPACTION_BYTES_PER_SECOND_MAX: u64 = 320 << 20;

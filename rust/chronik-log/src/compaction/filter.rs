@@ -8,6 +8,7 @@ use chronik_wire::batch::{BatchHeader, BatchView, RecordParts, Retained, emptied
 use chronik_wire::types::Offset;
 
 use super::AbortedRecords;
+use super::give_way::Turns;
 use super::keys::NewestOffsets;
 
 /// The records of aborted transactions, by producer.
@@ -74,8 +75,9 @@ impl Filter<'_> {
     }
 
     fn records(&self, batch: &BatchView) -> Option<Left> {
-        let mut removable = None;
+        let (mut removable, mut turns) = (None, Turns::default());
         let retained = retain(batch, |record| {
+            turns.pass();
             let stays = self.keeps(&record);
             if stays && record.is_tombstone {
                 removable = removable.or(Some(record.offset));
@@ -106,8 +108,10 @@ pub(super) fn note_keys(newest: &mut NewestOffsets, aborted: &Aborted, batch: &B
     if header.attributes.is_control() || aborted.holds(header) {
         return;
     }
+    let mut turns = Turns::default();
     // A batch that cannot be read to its end stays as it is, and so do the records met before the fault.
     let _ = visit_records(batch, |record| {
+        turns.pass();
         if let Some(key) = record.key {
             newest.note(key, record.offset);
         }

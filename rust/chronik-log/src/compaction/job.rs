@@ -11,6 +11,7 @@ use chronik_wire::types::Offset;
 
 use super::CompactionPlan;
 use super::filter::{Aborted, Filter, note_keys};
+use super::give_way::give_way;
 use super::keys::NewestOffsets;
 use super::manifest::{MANIFEST_FILE, Manifest, PrefixId, file_name, segment_id};
 use super::prefix::PrefixFile;
@@ -84,6 +85,7 @@ pub struct CompactionJob {
     noted_to: Offset,
     /// Files that earlier passes of this job wrote.
     intermediate: Vec<String>,
+    moved_bytes: u64,
 }
 
 impl std::fmt::Debug for CompactionJob {
@@ -110,6 +112,7 @@ impl CompactionJob {
             newest: NewestOffsets::default(),
             noted_to,
             intermediate: Vec::new(),
+            moved_bytes: 0,
         }
     }
 
@@ -118,7 +121,13 @@ impl CompactionJob {
         self.input.plan
     }
 
-    /// Works until about `bytes` were read and written; blocks on the disk. After an error the job is over.
+    /// Bytes that it has read, passed over and written so far.
+    pub fn moved_bytes(&self) -> u64 {
+        self.moved_bytes
+    }
+
+    /// Works until `bytes` were read and written, and to the end of the batch at hand; blocks on the disk, and lets other
+    /// threads go first between its reads, writes and runs of records. After an error the job is over.
     ///
     /// [`LogError::Corrupt`] if the log is damaged, [`LogError::DiskFull`] if there is no room for the new files; what was
     /// written is removed then.
@@ -130,15 +139,16 @@ impl CompactionJob {
         stepped
     }
 
-    fn work(&mut self, mut bytes: u64) -> Result<CompactionProgress, LogError> {
-        while bytes > 0 {
+    fn work(&mut self, bytes: u64) -> Result<CompactionProgress, LogError> {
+        let enough = self.moved_bytes + bytes;
+        while self.moved_bytes < enough {
             let done = match &self.stage {
                 Stage::Keys => self.note_next()?,
                 Stage::Copy { .. } => self.copy_next()?,
                 Stage::Ended => return Ok(CompactionProgress::Working),
             };
             match done {
-                Moved::Bytes(moved) => bytes = bytes.saturating_sub(moved),
+                Moved::Bytes(moved) => self.moved_bytes += moved,
                 Moved::AllKeys => self.begin_copy(),
                 Moved::AllBatches => {
                     if let Some(done) = self.end_pass()? {
@@ -197,7 +207,10 @@ impl CompactionJob {
             log_start: self.input.log_start,
         };
         let written = match filter.pass(&batch) {
-            Some(left) => writer.write(&header, left.batch, left.removable)?,
+            Some(left) => {
+                give_way();
+                writer.write(&header, left.batch, left.removable)?
+            }
             None => 0,
         };
         Ok(Moved::Bytes(header.stored_bytes() + written))
@@ -341,7 +354,9 @@ impl Reading {
         if header.next_offset() > up_to {
             return Ok(Next::End);
         }
+        give_way();
         let data: Bytes = reader.data(position, &header).map_err(fault)?;
+        give_way();
         self.position = position + header.stored_bytes();
         let batch =
             BatchView::parse(data).map_err(|error| LogError::corrupt(path(), position, error.to_string()))?;

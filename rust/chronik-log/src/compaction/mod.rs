@@ -32,6 +32,7 @@
 
 mod decision;
 mod filter;
+mod give_way;
 mod incoming;
 mod job;
 mod keys;

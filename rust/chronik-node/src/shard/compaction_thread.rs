@@ -63,20 +63,23 @@ impl Worker {
     /// Runs a task to its end. False if the owner has gone meanwhile.
     fn run(&self, mut task: CompactionTask) -> bool {
         loop {
-            let began = Instant::now();
+            let (began, moved_bytes) = (Instant::now(), task.moved_bytes());
             if let Some(report) = task.step(limits::COMPACTION_STEP_BYTES) {
                 let Worker { node, incarnation, .. } = *self;
                 self.port.send(Event::Compacted { node, incarnation, report });
                 return true;
             }
-            let due = Duration::from_secs(limits::COMPACTION_STEP_BYTES)
-                / u32::try_from(limits::COMPACTION_BYTES_PER_SECOND_MAX).unwrap_or(u32::MAX);
-            let pause = due.saturating_sub(began.elapsed());
+            let pause = time_for(task.moved_bytes() - moved_bytes).saturating_sub(began.elapsed());
             if self.going_on.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
                 return false;
             }
         }
     }
+}
+
+/// How long reading and writing this much takes at least.
+fn time_for(bytes: u64) -> Duration {
+    Duration::from_secs_f64(bytes as f64 / limits::COMPACTION_BYTES_PER_SECOND_MAX as f64)
 }
 
 impl Drop for CompactionThread {

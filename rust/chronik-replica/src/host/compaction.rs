@@ -32,7 +32,12 @@ impl CompactionTask {
         self.key
     }
 
-    /// Reads and writes about `bytes`; blocks on the disk. The report, once it is over. A panic is a failure of the disk.
+    /// Bytes that it has read, passed over and written so far.
+    pub fn moved_bytes(&self) -> u64 {
+        self.job.moved_bytes()
+    }
+
+    /// Reads and writes `bytes`, and to the end of the batch at hand; blocks on the disk. The report, once it is over. A panic is a failure of the disk.
     pub fn step(&mut self, bytes: u64) -> Option<CompactionReport> {
         let stepped = catch_unwind(AssertUnwindSafe(|| self.job.step(bytes)));
         let result = match stepped {
