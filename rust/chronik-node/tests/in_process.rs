@@ -38,6 +38,11 @@ fn crashes_and_a_power_cut_lose_nothing_acknowledged() {
 }
 
 #[test]
+fn a_node_that_lost_its_disk_always_comes_back() {
+    scenarios::a_node_that_lost_its_disk_always_comes_back(CARRIED, 200);
+}
+
+#[test]
 fn a_wiped_node_follows_without_a_vote() {
     scenarios::a_wiped_node_follows_without_a_vote(CARRIED);
 }
