@@ -16,6 +16,5 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "rdkafka": {
         "*_nonempty_callback": "races with an operation inside librdkafka; now and then fails without any broker",
-        "test_base_producer_timeout": "wants no record within 100 ms of a topic's creation; chronik is often ready",
     },
 }
