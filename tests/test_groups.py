@@ -39,6 +39,8 @@ def member(cluster: chronik.Cluster, *topics: str, **options: Any) -> Iterator[K
         group_id=GROUP,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
+        # kafka-python 3.0.12 may forget topics named while its first metadata request is under way; so it asks again.
+        metadata_max_age_ms=2_000,
         **options,
     )
     try:
