@@ -44,6 +44,8 @@ def member(cluster: chronik.Cluster, *topics: str, **options: Any) -> Iterator[K
         **options,
     )
     try:
+        # Who leads the group without knowing the topic yet assigns nothing, and is slow to notice.
+        wait_for(lambda: all(consumer.partitions_for_topic(topic) for topic in topics), timeout=SECONDS)
         yield consumer
     finally:
         consumer.close()
