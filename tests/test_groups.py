@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,30 +40,31 @@ def member(cluster: chronik.Cluster, *topics: str, **options: Any) -> Iterator[K
         group_id=GROUP,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-        # kafka-python 3.0.12 may forget topics named while its first metadata request is under way; so it asks again.
-        metadata_max_age_ms=2_000,
         **options,
     )
     try:
-        # Who leads the group without knowing the topic yet assigns nothing, and is slow to notice.
-        wait_for(lambda: all(consumer.partitions_for_topic(topic) for topic in topics), timeout=SECONDS)
         yield consumer
     finally:
         consumer.close()
 
 
 def read(consumer: KafkaConsumer) -> list[bytes]:
-    """One poll, long enough to join in: kafka-python 3.0.12 loses a join that a poll gives up half-way."""
+    """One poll, long enough to join in: kafka-python 3.0.12 loses a join that ends between two polls."""
     return [record.value for records in consumer.poll(timeout_ms=1_000).values() for record in records]
 
 
+def read_all(consumers: list[KafkaConsumer]) -> list[bytes]:
+    """One poll of each at the same time: polled in turn, each can lose its join while the other polls, for ever."""
+    with ThreadPoolExecutor(len(consumers)) as threads:
+        return [value for values in threads.map(read, consumers) for value in values]
+
+
 def read_until(consumers: list[KafkaConsumer], count: int) -> list[bytes]:
-    """Polls in turn until ``count`` records came."""
+    """Polls until ``count`` records came."""
     values: list[bytes] = []
 
     def enough() -> bool:
-        for consumer in consumers:
-            values.extend(read(consumer))
+        values.extend(read_all(consumers))
         return len(values) >= count
 
     wait_for(enough, timeout=SECONDS)
@@ -89,8 +91,7 @@ def test_members_share_the_partitions_and_a_rebalance_loses_nothing(cluster: chr
         with member(cluster, "t") as second:
 
             def both_have_some() -> bool:
-                seen.extend(read(first))
-                seen.extend(read(second))
+                seen.extend(read_all([first, second]))
                 return len(first.assignment()) == 2 and len(second.assignment()) == 2
 
             wait_for(both_have_some, timeout=SECONDS)

@@ -80,8 +80,6 @@ def group_consumer(bootstrap: str, group: str, **options: Any) -> KafkaConsumer:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         heartbeat_interval_ms=HEARTBEAT_MS,
-        # 3.0.12 may forget topics named while its first metadata request is under way; so it asks again.
-        metadata_max_age_ms=2_000,
         **options,
     )
 
