@@ -3,6 +3,7 @@
 
 use chronik_node::{Cluster, NewNode, NodeId, Transport, Unsynced};
 use chronik_wire::error_code::ErrorCode;
+use chronik_wire::messages::fetch::FetchRequest;
 
 use crate::support::{Client, assert_quiet, eventually, fetch_request, produce_acked, start, with_topic};
 use crate::support::{FETCH, PRODUCE, produce_request};
@@ -244,25 +245,45 @@ pub fn a_cluster_outlives_its_founders(carried: Carried) {
     readable_everywhere(&cluster, 3);
 }
 
-/// A lost disk gets its vote back; then another node may die.
+/// A lost disk gets its vote back; then another node may die. Until then a founder follows, and a node whose lost disk had
+/// itself been admitted learns nothing, while its clients wait.
 pub fn a_lost_disk_is_admitted_again(carried: Carried) {
     let cluster = carried.cluster();
     assert_eq!(produce_acked(&cluster, "t", b"before"), 0);
     let followers = cluster.followers("t", 0).unwrap();
     let (wiped, other) = (followers[0], followers[1]);
     cluster.wipe(wiped).unwrap();
+    let applied = stat(&cluster, wiped, "entries_applied");
     cluster.restart(wiped).unwrap();
     assert!(!cluster.node(wiped).unwrap().votes);
+    eventually("the founder to follow", || stat(&cluster, wiped, "entries_applied") > applied);
     cluster.readmit(wiped).unwrap();
     assert!(cluster.node(wiped).unwrap().votes);
     // And again, now in place of a disk that the cluster was not founded with.
     cluster.wipe(wiped).unwrap();
+    let applied = stat(&cluster, wiped, "entries_applied");
     cluster.restart(wiped).unwrap();
+    let mut waiting = Client::to(&cluster, wiped);
+    waiting.send(&fetch_request("t", 1, 0), FETCH);
+    assert_eq!(produce_acked(&cluster, "t", b"without it"), 1);
+    assert_eq!(stat(&cluster, wiped, "entries_applied"), applied, "it was told before it was admitted");
     cluster.readmit(wiped).unwrap();
+    let (_, mut answer) = waiting.receive::<FetchRequest>(FETCH).expect("who waited is answered");
+    let mut partition = answer.responses.remove(0).partitions.remove(0);
+    eventually("the node to follow", || {
+        // A shard may hear the request before it has its replica; it says so, and the client asks again.
+        let is_told = partition.error_code != ErrorCode::NOT_LEADER_OR_FOLLOWER;
+        if !is_told {
+            partition = waiting.fetch("t", 1, 0).unwrap();
+        }
+        is_told
+    });
+    assert_eq!((partition.error_code, partition.high_watermark), (ErrorCode::NONE, 2));
+    assert!(!partition.records.is_empty(), "who waited is shown what was acknowledged meanwhile");
     cluster.kill(other).unwrap();
-    assert_eq!(produce_acked(&cluster, "t", b"two of three"), 1);
+    assert_eq!(produce_acked(&cluster, "t", b"two of three"), 2);
     cluster.restart(other).unwrap();
-    readable_everywhere(&cluster, 2);
+    readable_everywhere(&cluster, 3);
 }
 
 /// Faulty links delay and lose messages; acknowledged records stay readable everywhere.
