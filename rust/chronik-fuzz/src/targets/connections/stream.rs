@@ -10,6 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::input::Input;
 
+/// Most turns that a direction takes for what a client sends: a large stream goes no slower, or one input takes seconds.
+const TURNS_MAX: usize = 1 << 15;
+
 /// How one direction moves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
@@ -30,6 +33,11 @@ impl Pace {
             many => usize::from(many - 127) * 41,
         };
         Pace { bytes, rest_every: u32::from(input.byte() % 8), turn: 0 }
+    }
+
+    /// This pace, but fast enough for so many bytes.
+    fn at_least_for(self, stream_bytes: usize) -> Pace {
+        Pace { bytes: self.bytes.max(stream_bytes.div_ceil(TURNS_MAX)), ..self }
     }
 
     /// Whether it rests now; it is woken at once.
@@ -62,6 +70,7 @@ impl<'a> Script<'a> {
         reading: Pace,
         writing: Pace,
     ) -> Script<'a> {
+        let [reading, writing] = [reading, writing].map(|pace| pace.at_least_for(bytes.len()));
         Script { unsent: bytes, hangs_up_after, written: Rc::default(), reading, writing, reader: None }
     }
 
