@@ -152,6 +152,12 @@ impl Transactions {
                 *output = mem::take(output).and(aborted);
                 false
             }
+            _ if transaction.status.is_prepared() && transaction.partitions.is_empty() => {
+                let completed = transaction.completed(moment.wall_ms);
+                let completion = self.put(id, completed, moment);
+                *output = mem::take(output).and(completion);
+                false
+            }
             TransactionStatus::PrepareCommit | TransactionStatus::PrepareAbort => {
                 if let Some(ticket) = self.endings.get_mut(id).and_then(|ending| ending.waiter.take()) {
                     self.waiting.remove(&ticket);
@@ -188,6 +194,10 @@ impl Coordinator for Transactions {
                 TransactionStatus::Ongoing => {
                     let deadline_ms = moment.now_ms.saturating_add(transaction.timeout_ms.into());
                     machine.agenda.set(id, Some(deadline_ms));
+                }
+                // No coordinator writes such a decision; whose log has one gets it completed by the clock.
+                _ if transaction.status.is_prepared() && transaction.partitions.is_empty() => {
+                    machine.agenda.set(id, Some(moment.now_ms));
                 }
                 TransactionStatus::PrepareCommit | TransactionStatus::PrepareAbort => {
                     machine.order(id, transaction);
@@ -326,4 +336,28 @@ fn tombstones(expired: &[Arc<str>]) -> Vec<CoordinatorBatch> {
 /// Whether this is a producer id at all: the one that stands for "none" is never handed out.
 pub(super) fn is_fresh(producer_id: i64) -> bool {
     producer_id > NO_PRODUCER_ID
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_without_partitions_is_completed_by_the_clock() {
+        for commit in [true, false] {
+            let moment = Moment { now_ms: 5, wall_ms: 2_000, random: 1 };
+            let mut state = TransactionsState::default();
+            let decided = Transaction::new(7, 60_000, 1_000).decided(commit, 0, NO_PRODUCER_ID, 1_500);
+            assert!(decided.status.is_prepared() && decided.partitions.is_empty());
+            state.put(Arc::from("pay"), decided);
+            let mut machine = Transactions::lead(state, TransactionsConfig::default(), moment);
+            assert_eq!(machine.next_deadline_ms(), Some(5));
+            assert_eq!(machine.on_time(moment).batches.len(), 1);
+            assert!(machine.take_markers().is_empty(), "there is nothing to mark");
+            let completed = machine.state().get("pay").expect("it is kept").status;
+            let expected =
+                if commit { TransactionStatus::CompleteCommit } else { TransactionStatus::CompleteAbort };
+            assert_eq!(completed, expected);
+        }
+    }
 }
