@@ -160,6 +160,16 @@ def test_an_error_in_the_block_passes_and_stops_the_clients(chronik_cluster, chr
     assert [thread.name for thread in threading.enumerate() if "history" in thread.name] == []
 
 
+def test_an_error_stops_clients_that_wait_for_a_frozen_node(chronik_cluster, chronik_topic):
+    with pytest.raises(ZeroDivisionError), chronik_cluster.history(chronik_topic) as history:
+        history.wait_for_writes(1)
+        frozen, *others = chronik_cluster.nodes
+        frozen.freeze()
+        history.wait_for_reads(20, others)
+        raise ZeroDivisionError
+    assert [thread.name for thread in threading.enumerate() if "history" in thread.name] == []
+
+
 def test_kafka_python_clients_are_recorded_and_work_as_before(chronik_cluster, topic, tmp_path):
     history = History()
     producer = history.wrap(KafkaProducer(bootstrap_servers=chronik_cluster.bootstrap_servers), client_name="p")

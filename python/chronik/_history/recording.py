@@ -27,6 +27,8 @@ READ_SECONDS = 15.0
 WRITE_SECONDS = 1.5
 """A writer that hears nothing for so long looks for another leader."""
 PENDING_SECONDS = 60.0
+STOP_SECONDS = 10.0
+"""A client that was interrupted ends at once, unless it is about to connect to a host that does not answer."""
 PAUSE_SECONDS = 0.01
 
 
@@ -91,6 +93,8 @@ class Client(threading.Thread):
         self.client = name
         self.random = random.Random(f"{name}-{seed}")
         self._connections: dict[str, Connection] = {}
+        self._connections_lock = threading.Lock()
+        """Only the client's own thread uses the connections; another one may interrupt them."""
 
     def run(self) -> None:
         """Steps until the end; what the cluster does to a step is no reason to stop."""
@@ -115,20 +119,31 @@ class Client(threading.Thread):
         connection = self._connections.get(target.address)
         if connection is None:
             connection = Connection(target.address, timeout=self.request_seconds, client_id=self.client)
-            self._connections[target.address] = connection
+            with self._connections_lock:
+                self._connections[target.address] = connection
+                if self.shared.given_up.is_set():
+                    connection.abort()
         return connection
 
     def forget(self, target: Target) -> None:
         """Closes the connection to an address: an answer may be missing on it."""
-        connection = self._connections.pop(target.address, None)
+        with self._connections_lock:
+            connection = self._connections.pop(target.address, None)
         if connection is not None:
             connection.close()
 
     def close(self) -> None:
         """Closes all connections."""
-        for connection in self._connections.values():
-            connection.close()
-        self._connections.clear()
+        with self._connections_lock:
+            for connection in self._connections.values():
+                connection.close()
+            self._connections.clear()
+
+    def interrupt(self) -> None:
+        """Ends whatever the client waits for, from another thread; the recording was given up before."""
+        with self._connections_lock:
+            for connection in self._connections.values():
+                connection.abort()
 
     def pause(self) -> None:
         """Lets a moment pass after a failure."""
@@ -208,7 +223,9 @@ class Recording(History):
         """Stops the clients and does not care for what is pending."""
         self._shared.ended.set()
         self._shared.given_up.set()
-        self._join(PAUSE_SECONDS)
+        for client in self._clients:
+            client.interrupt()
+        self._join(STOP_SECONDS)
 
     def writes(self) -> int:
         """How many writes were acknowledged so far."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from collections.abc import Mapping, Sequence
@@ -62,6 +63,12 @@ class Connection:
     def close(self) -> None:
         """Closes the connection; twice is fine."""
         self.socket.close()
+
+    def abort(self) -> None:
+        """Ends the connection under whoever waits for its answer, who gets an ``AddressError``; any thread may."""
+        # A socket that is closed under its reader leaves it waiting, and its number may be another's by then.
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def send(self, key: int, version: int, body: bytes) -> int:
         """Sends one request and returns its correlation id."""
